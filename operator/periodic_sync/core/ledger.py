@@ -1,18 +1,19 @@
-"""The ledger: the one point of order of a policy, and its transitions.
+"""The ledger: the one point of order of a policy.
 
 One small ConfigMap per policy holds it, written only by compare-and-swap on its resourceVersion. It names no users:
-users in flight are those in the batch files of its open Jobs, and a batch file never changes. Every transition here is
-a pure function from one ledger to the next; the model check in the unit tests drives these very functions.
+users in flight are those in the batch files of its open Jobs, and a batch file never changes.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import TypeAdapter
 
 from periodic_sync.api.durations import MINUTE, SECOND
 from periodic_sync.api.names import Priority
+
+FORMAT_VERSION = 1
 
 FAILING_AFTER = 3
 """Batches in a row without a single success after which the worker counts as failing."""
@@ -35,11 +36,13 @@ class Phase(StrEnum):
 
     CLAIMED = "claimed"
     CREATED = "created"
+    ABANDONED = "abandoned"
+    """Never to be created: it is closed once nothing of it can run."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A Job whose users are in flight. `priorities` and `sizes` have one entry for each index; `open` are not closed."""
+    """A Job whose users are in flight. `priorities` and `sizes` have an entry for each index; `open` are not closed."""
 
     name: str
     claim: int
@@ -130,6 +133,7 @@ class Totals:
 class Ledger:
     """Everything the scheduling of one policy must agree on, whoever schedules it."""
 
+    version: int = FORMAT_VERSION
     generation: int = 0
     """The spec's generation last acted on."""
     enabled: bool = False
@@ -159,3 +163,19 @@ class Ledger:
     def next_claim(self, *, now: int, highest_in_store: int) -> int:
         """The number of the next claim: above every number given before, whatever the clock does."""
         return max(self.last_claim + 1, now, highest_in_store + 1)
+
+
+_LEDGERS = TypeAdapter(Ledger)
+
+
+def to_json(ledger: Ledger) -> str:
+    """The ledger as it is stored: in whole words, since people read it with kubectl at 3 a.m."""
+    return _LEDGERS.dump_json(ledger).decode()
+
+
+def from_json(text: str) -> Ledger:
+    """Raises: ValueError with a sentence where the text is no ledger, or one of a later version of the program."""
+    ledger = _LEDGERS.validate_json(text)
+    if ledger.version != FORMAT_VERSION:
+        raise ValueError(f"the ledger has format version {ledger.version}; this operator knows {FORMAT_VERSION}")
+    return ledger
