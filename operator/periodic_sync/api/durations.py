@@ -4,9 +4,6 @@ The pattern is GEP-2257's own, `^([0-9]{1,5}(h|m|s|ms)){1,4}$`: whole numbers, o
 """
 
 import re
-from typing import Annotated
-
-from pydantic import BeforeValidator, PlainSerializer
 
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 
@@ -26,7 +23,8 @@ def parse_duration(text: str) -> int:
     Returns: whole milliseconds, at least 0.
     Raises: ValueError with a sentence that shows how durations are written.
     """
-    if not isinstance(text, str) or not _WHOLE.match(text):
+    # fullmatch, since `$` alone would let a trailing line break pass.
+    if not isinstance(text, str) or not _WHOLE.fullmatch(text):
         raise ValueError(
             f"{text!r} is not a duration: write hours, minutes, seconds or milliseconds, such as 5m, 1h30m or 500ms"
         )
@@ -34,20 +32,17 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(milliseconds: int) -> str:
-    """Write whole milliseconds the shortest way that GEP-2257 knows, largest unit first: 90000 is `1m30s`."""
+    """Write whole milliseconds the shortest way that GEP-2257 knows, largest unit first: 90000 is `1m30s`.
+
+    For logs and messages it also writes what GEP-2257 has no words for, which `parse_duration` then refuses:
+    a minus sign, and more than 99999 hours.
+    """
     if milliseconds == 0:
         return "0s"
+    sign, milliseconds = ("-", -milliseconds) if milliseconds < 0 else ("", milliseconds)
     parts: list[str] = []
     for unit, size in _UNITS.items():
         count, milliseconds = divmod(milliseconds, size)
         if count:
             parts.append(f"{count}{unit}")
-    return "".join(parts)
-
-
-def _to_milliseconds(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else parse_duration(value)  # type: ignore[arg-type]
-
-
-Duration = Annotated[int, BeforeValidator(_to_milliseconds), PlainSerializer(format_duration, return_type=str)]
-"""A pydantic field that is a duration string outside and whole milliseconds inside."""
+    return sign + "".join(parts)
