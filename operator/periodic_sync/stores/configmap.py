@@ -1,0 +1,101 @@
+"""The ConfigMap store: records in ConfigMaps that people and applications write, state in ConfigMaps of the operator.
+
+Format, figures and how to look into it: docs/configmap-store.md.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from periodic_sync.api.durations import DAY, HOUR, MINUTE
+from periodic_sync.api.names import STORE_LABEL
+from periodic_sync.core.outcomes import Outcome
+from periodic_sync.core.users import UserState
+from periodic_sync.stores.base import ConfigMaps, Owner, Snapshot
+from periodic_sync.stores.mirror import Mirror, Selection
+from periodic_sync.stores.shards import Shard, Users, merge_shards, read_shard
+from periodic_sync.stores.state import StateParts
+
+KEEP = DAY
+"""How long a user's state is kept after the record left."""
+_FORGET_EVERY = HOUR
+"""Forgetting rewrites the whole state, so those who are due for it wait for each other this long."""
+_NOTE_EVERY = MINUTE
+_READ_ROUNDS = 3
+
+
+class ConfigMapStore:
+    """A `Store`. One object serves one policy, from any number of tasks; several operators may each have their own."""
+
+    def __init__(self, maps: ConfigMaps, *, namespace: str, name: str, owner: Owner) -> None:
+        """name: `spec.store.configMap.name`."""
+        self._name = name
+        self._shards: Mirror[Shard] = Mirror(maps, _records(namespace, name), read_shard)
+        self._state = StateParts(maps, namespace, owner)
+        self._lock = asyncio.Lock()
+        self._users: tuple[int, Users] | None = None
+        self._snapshot: tuple[Users, Mapping[str, UserState], Snapshot] | None = None
+        self._noted_at: int | None = None
+
+    async def read(self, now: int) -> Snapshot:
+        """See `Store`. Raises: StoreNotReady where the main ConfigMap is missing or state can't be read, ApiError."""
+        async with self._lock:
+            return await self._read(now)
+
+    async def apply(self, outcomes: Sequence[Outcome]) -> None:
+        """See `Store`. All outcomes of one call are one write, nearly always."""
+        if outcomes:
+            async with self._lock:
+                await self._state.apply(outcomes)
+
+    async def tidy(self, now: int) -> None:
+        """See `Store`. Whoever's entry is malformed counts as gone too."""
+        async with self._lock:
+            snapshot = await self._read(now)
+            known = self._state.gone()
+            gone = {
+                user_id: min(known.get(user_id, now), now)
+                for user_id in snapshot.states.keys() - snapshot.records.keys()
+            }
+            # A user whose last claim is recent may have come back and been synced since this view of the records.
+            claims = {user_id: snapshot.states[user_id].last_claim for user_id in gone}
+            due = {u: claim for u, claim in claims.items() if max(gone[u], claim) <= now - KEEP}
+            if due and min(gone[user_id] for user_id in due) <= now - KEEP - _FORGET_EVERY:
+                await self._state.forget(due)
+                gone = {user_id: since for user_id, since in gone.items() if user_id not in due}
+            lately = self._noted_at is not None and 0 <= now - self._noted_at < _NOTE_EVERY
+            if gone != known and not lately:
+                await self._state.note_gone(gone)
+                self._noted_at = now
+
+    async def _read(self, now: int) -> Snapshot:
+        # The records need not be of one moment: torn, they are as if a writer had been a little slower or faster.
+        answers = await asyncio.gather(
+            self._shards.refresh(rounds=_READ_ROUNDS, strict=False), self._state.refresh(), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        users, states = self._merged_users(now), self._state.states()
+        if self._snapshot is None or self._snapshot[0] is not users or self._snapshot[1] is not states:
+            highest = max((state.last_claim for state in states.values()), default=0)
+            snapshot = Snapshot(users.records, states, users.skipped, users.problems, users.warnings, highest)
+            self._snapshot = (users, states, snapshot)
+        return self._snapshot[2]
+
+    def _merged_users(self, now: int) -> Users:
+        generation = self._shards.generation
+        if self._users is None or self._users[0] != generation or not self._users[1].holds_at(now):
+            held = self._shards.held
+            others = sorted(name for name in held if name != self._name)
+            shards = [held[name].value for name in (self._name, *others)]
+            self._users = (generation, merge_shards(self._name, shards, now))
+        return self._users[1]
+
+
+def _records(namespace: str, name: str) -> Selection:
+    missing = (
+        f"ConfigMap {namespace}/{name}, the store of this policy, does not exist: create it with "
+        f"`kubectl --namespace {namespace} create configmap {name}` and add users to it, or correct "
+        "spec.store.configMap.name"
+    )
+    return Selection(namespace, f"{STORE_LABEL}={name}", main=name, main_missing=missing)
