@@ -10,6 +10,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from periodic_sync.worker.call import Verdict, explain, judge
 
 NOON = 1764072000.0  # 2025-11-25T12:00:00Z
+REFUSED = OSError(errno.ECONNREFUSED, "Connect call failed ('10.0.0.7', 443)")
 PEER = ConnectionKey("sync.svc", 443, True, True, None, None, None)
 
 
@@ -37,7 +38,7 @@ def test_what_an_answer_means(status: int, headers: dict[str, str], verdict: Ver
     [
         (aiohttp.ClientConnectorDNSError(PEER, OSError()), "host name of the service not found", True),
         (
-            aiohttp.ClientConnectorError(PEER, OSError(errno.ECONNREFUSED, "")),
+            aiohttp.ClientConnectorError(PEER, REFUSED),
             "no connection: Connection refused",
             True,
         ),

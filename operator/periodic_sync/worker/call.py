@@ -52,10 +52,10 @@ def judge(status: int, headers: Mapping[str, str], wall: float) -> Verdict:
 def explain(error: Exception) -> Verdict:
     """Read an error of the connection. The texts are ours, as those of the libraries may quote the URL."""
     match error:
-        case aiohttp.InvalidURL() | ValueError():
-            return Verdict("the URL with this user filled in is not valid")
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
             return Verdict("TLS certificate of the service is not trusted")
+        case aiohttp.InvalidURL() | ValueError():  # certificate errors are ValueErrors too, hence after them
+            return Verdict("the URL with this user filled in is not valid")
         case aiohttp.ClientSSLError():
             return Verdict("TLS handshake failed", retried=True)
         case aiohttp.ClientConnectorDNSError():
