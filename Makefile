@@ -1,0 +1,32 @@
+# Two commands are the whole set-up: `make demo` and `make test`. What they do is in deploy/tasks.
+#
+#   ENGINE=kind|local|existing   where the cluster comes from; by itself kind where a container engine is running,
+#                                else the local cluster of plain processes; existing: the current kubeconfig
+#   IMAGE=REGISTRY/NAME:TAG      an image that the cluster can pull, in place of one built here (needed with existing)
+#   PYTHON=/path/to/python3      the Python (3.11 or newer) to make .venv with
+
+ENGINE ?=
+IMAGE ?=
+ARGS ?=
+export ENGINE IMAGE ARGS
+
+TASKS := demo test cluster deploy image lint crds lock venv clean
+.PHONY: help $(TASKS)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n '2,/^$$/s/^#//p' $(MAKEFILE_LIST)
+
+demo: ## cluster, image, operator and examples/quickstart, until every active user of it is synced
+test: ## lint, then unit, integration and end-to-end tests in one pytest run; ARGS='-k pause' are handed to pytest
+cluster: ## only the cluster; its kubeconfig is .cluster/kubeconfig
+deploy: ## the image, the CRD and the operator onto the cluster
+image: ## only the image
+lint: ## ruff, mypy, import contracts, shell syntax
+crds: ## crds/ again from the models
+lock: ## requirements/ again from pyproject.toml
+venv: ## only the Python environment .venv
+clean: ## delete the clusters made here, .build and .cluster; .venv and the cache stay
+
+$(TASKS):
+	@deploy/tasks/run $@

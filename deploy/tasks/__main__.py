@@ -1,0 +1,122 @@
+"""`deploy/tasks/run TASK`: what `make TASK` calls. ENGINE, IMAGE and ARGS come from the environment."""
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from tasks import cleaning, demo, deploying, engines, image, lint, lock, testing, venv
+from tasks.paths import VENV
+from tasks.shell import TaskError, show
+from tasks.steps import Step, run_steps
+
+
+def _engine() -> engines.Engine:
+    engine = engines.choose(os.environ.get("ENGINE", ""))
+    print(f"cluster engine: {engine.name}{f', images by {engine.container}' if engine.container else ''}", flush=True)
+    return engine
+
+
+def _given_image() -> str:
+    return os.environ.get("IMAGE", "")
+
+
+def _arguments() -> list[str]:
+    return shlex.split(os.environ.get("ARGS", ""))
+
+
+def _cluster_step(engine: engines.Engine) -> Step:
+    return Step("cluster", "the cluster", "30 s", engine.ensure_cluster, after=("kubernetes",))
+
+
+def cluster() -> None:
+    engine = _engine()
+    run_steps([venv.step(), *engine.preparation(), _cluster_step(engine)])
+    print(f"\nexport KUBECONFIG={engine.kubeconfig()} PATH={VENV / 'bin'}:$PATH")
+
+
+def build_image() -> None:
+    engine = _engine()
+    run_steps([venv.step(), *engine.preparation(), *image.steps(engine, _given_image())])
+    print(image.current(engine, _given_image()).reference)
+
+
+def deploy() -> None:
+    engine = _engine()
+    run_steps(
+        [
+            venv.step(),
+            *engine.preparation(),
+            _cluster_step(engine),
+            *image.steps(engine, _given_image()),
+            *deploying.steps(engine, _given_image()),
+        ]
+    )
+
+
+def run_demo() -> None:
+    engine = _engine()
+    run_steps(
+        [
+            venv.step(),
+            *engine.preparation(),
+            _cluster_step(engine),
+            *image.steps(engine, _given_image()),
+            *deploying.steps(engine, _given_image()),
+        ]
+    )
+    demo.run(engine, image.current(engine, _given_image()))
+
+
+def test() -> int:
+    engine = _engine()
+    run_steps([venv.step(), lint.step(), *engine.preparation(), *image.steps(engine, _given_image())])
+    return testing.run(engine, image.current(engine, _given_image()), _arguments())
+
+
+def crds() -> int:
+    run_steps([venv.step()])
+    return show([VENV / "bin" / "python", "-m", "periodic_sync.api.crd"], env={"PYTHONPATH": "operator"})
+
+
+def clean() -> None:
+    cleaning.run(engines.choose(os.environ.get("ENGINE", "")))
+
+
+TASKS: dict[str, Callable[[], int | None]] = {
+    "demo": run_demo,
+    "test": test,
+    "cluster": cluster,
+    "deploy": deploy,
+    "image": build_image,
+    "lint": lambda: run_steps([venv.step(), lint.step()]),
+    "crds": crds,
+    "lock": lambda: run_steps([venv.step(), lock.step("--upgrade" in _arguments())]),
+    "venv": lambda: run_steps([venv.step()]),
+    "clean": clean,
+}
+
+
+def _stop(signum: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or arguments[0] not in TASKS:
+        print(f"usage: deploy/tasks/run {'|'.join(TASKS)}", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return TASKS[arguments[0]]() or 0
+    except TaskError as failure:
+        print(f"\nerror: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
