@@ -32,7 +32,7 @@ class Ending(StrEnum):
     RETURNED = "returned"
     """The batch ended without the worker's doing: evicted, deleted, disrupted, never started."""
     UNBLAMED = "unblamed"
-    """Failed in a probe of a worker that fails for everyone: nobody is blamed."""
+    """Not synced by a probe of a worker that fails for everyone: nobody is blamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +164,12 @@ def blame(
 
 
 def _ending(user_id: str, verdict: Verdict, probe: bool) -> Ending:
-    if verdict.returned:
-        return Ending.RETURNED
-    if verdict.explained and user_id not in verdict.failed:
+    if verdict.explained and not verdict.returned and user_id not in verdict.failed:
         return Ending.SYNCED
     if probe:
         return Ending.UNBLAMED
+    if verdict.returned:
+        return Ending.RETURNED
     return Ending.FAILED if verdict.explained else Ending.UNEXPLAINED
 
 

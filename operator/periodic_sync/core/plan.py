@@ -1,0 +1,207 @@
+"""What to do now: `(policy, users, ledger, now) → Plan`. The caller performs the plan, or throws it away.
+
+All due users are judged by the rules, the most urgent are put in batches as capacity allows, and the others are held.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from periodic_sync.api.names import Reason
+from periodic_sync.core.batches import Candidate, PlannedJob, fill, group, probe
+from periodic_sync.core.calendar import calendar_for
+from periodic_sync.core.due import Decision, examine, judge, may_go_along
+from periodic_sync.core.ledger import Scope
+from periodic_sync.core.limits import Hold, Limits, hold, limits
+from periodic_sync.core.spread import Cohorts, cohorts_needed, latest_drop
+from periodic_sync.core.tick import Tick
+from periodic_sync.core.users import UserRecord, UserState
+
+User = tuple[UserRecord, UserState]
+
+DUE = frozenset({Reason.DUE_REQUESTED, Reason.DUE_BULK, Reason.DUE_STALE, Reason.DUE_REGULAR})
+
+
+@dataclass(slots=True)
+class Counters:
+    """A count over all users at one tick, before what the plan claims. Each user has exactly one reason."""
+
+    total: int = 0
+    active: int = 0
+    stale: int = 0
+    """Active ones only; never synced and in flight included."""
+    due: int = 0
+    """Due and not in flight, whatever they wait for."""
+    in_flight: int = 0
+    claimed: int = 0
+    """Users in the plan's Jobs; those among them that are due are counted in `due` and by their Due code."""
+    requested: int = 0
+    """Users in the manual request's scope that it is not served for, in flight or not: at 0 it is complete."""
+    by_reason: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one turn of the scheduler does and says."""
+
+    tick: Tick
+    jobs: tuple[PlannedJob, ...]
+    """To be claimed, most urgent first."""
+    counters: Counters
+    hold: Hold | None
+    """What the users wait for that are due and not in `jobs`; None: there are none."""
+    next_due: int | None
+    """The earliest due time in the future of a user that is not in flight."""
+    wake_at: int | None
+    """The earliest instant after this tick at which time alone could change a decision; None: never."""
+    cohorts: Cohorts | None
+    """To be put in the ledger with its next write, which is due at once: the interval dropped. None: nothing to do."""
+    unknown_users: frozenset[str]
+    """Ids that the manual request names and no record has."""
+    claimed: frozenset[str]
+    """Ids of the users in `jobs`."""
+
+    @property
+    def is_market_open(self) -> bool:
+        return self.tick.zone(None).is_open
+
+    def explain(self, record: UserRecord, state: UserState) -> Decision:
+        """The one reason code of a user as this plan leaves it: its Due code, or what it is held by."""
+        decision = judge(examine(record, state, self.tick), self.tick)
+        if decision.reason not in DUE or record.user_id in self.claimed or self.hold is None:
+            return decision
+        return decision._replace(reason=self.hold.reason, until=self.hold.until, held_from=decision.reason)
+
+
+def plan(users: Iterable[User], tick: Tick) -> Plan:
+    """Plan one turn for one policy.
+
+    `users`: every valid record with what is known of the user (`NEVER_SYNCED` where nothing is), each id once. A store
+    that can tell who is due may leave out those that are not due within a tenth of their interval, and count itself.
+    Raises: UnknownTimeZoneError where the policy's own time zone does not exist.
+    """
+    known = users if isinstance(users, (list, tuple)) else list(users)
+    tick, cohorts = _with_cohorts(known, tick)
+    survey = _survey(known, tick)
+    allowed = limits(tick)
+    jobs = _jobs(survey, allowed, tick)
+    counters = survey.counters
+    claimed = frozenset(user.record.user_id for job in jobs for batch in job.batches for user in batch.users)
+    held = _hold_others(survey, claimed, tick)
+    counters.claimed = len(claimed)
+    return Plan(
+        tick=tick,
+        jobs=jobs,
+        counters=counters,
+        hold=held,
+        next_due=survey.next_due,
+        wake_at=_wake_at(survey, held, tick),
+        cohorts=cohorts,
+        unknown_users=survey.unknown_users,
+        claimed=claimed,
+    )
+
+
+@dataclass(slots=True)
+class _Survey:
+    """All users, judged."""
+
+    counters: Counters = field(default_factory=Counters)
+    due: list[Candidate] = field(default_factory=list)
+    along: list[Candidate] = field(default_factory=list)
+    backing_off: list[Candidate] = field(default_factory=list)
+    next_due: int | None = None
+    unknown_users: frozenset[str] = frozenset()
+
+
+def _survey(users: Iterable[User], tick: Tick) -> _Survey:
+    survey = _Survey()
+    counters, by_reason = survey.counters, survey.counters.by_reason
+    next_due = 1 << 62
+    for record, state in users:
+        case = examine(record, state, tick)
+        decision = judge(case, tick)
+        by_reason[decision.reason] += 1
+        counters.total += 1
+        if case.is_active:
+            counters.active += 1
+            counters.stale += case.is_stale
+        if decision.due_at is None:
+            continue
+        if decision.due_at > tick.now:
+            next_due = min(next_due, decision.due_at)
+            if decision.reason is Reason.BACKING_OFF:
+                survey.backing_off.append(Candidate(case, decision))
+            elif may_go_along(case, tick):
+                survey.along.append(Candidate(case, decision))
+        else:
+            survey.due.append(Candidate(case, decision))
+    survey.next_due = None if next_due == 1 << 62 else next_due
+    counters.due = len(survey.due)
+    counters.in_flight = len(tick.in_flight)
+    survey.unknown_users = _count_request(users, tick, counters)
+    return survey
+
+
+def _with_cohorts(users: Iterable[User], tick: Tick) -> tuple[Tick, Cohorts | None]:
+    """The tick with the K that holds, and K where it is to be fixed: none was since the policy's interval dropped.
+
+    It counts at once, before any ledger is written: an opening planned with an older K would be a burst.
+    """
+    ledger, spec = tick.ledger, tick.spec
+    if spec.enabled and tick.store_ready:
+        calendar = calendar_for(spec.market_hours, spec.market_hours.time_zone)
+        drop = latest_drop(spec.intervals, calendar, ledger.edit, tick.now)
+        if drop is not None and drop.moment > ledger.cohorts_at:
+            active = sum(tick.now - record.last_active <= spec.thresholds.active for record, _ in users)
+            cohorts = Cohorts(cohorts_needed(active, spec.batch_size), drop.moment)
+            return replace(tick, cohorts=cohorts.count), cohorts
+    return replace(tick, cohorts=ledger.cohorts), None
+
+
+def _jobs(survey: _Survey, allowed: Limits, tick: Tick) -> tuple[PlannedJob, ...]:
+    if allowed.batches == 0 or allowed.users == 0:
+        return ()
+    if allowed.is_probe:
+        batch = probe([*survey.due, *survey.backing_off], users=allowed.users, tick=tick)
+        return () if batch is None else (PlannedJob((batch,), probe=True),)
+    batches = fill(survey.due, survey.along, batches=allowed.batches, users=allowed.users, tick=tick)
+    return group(batches, tick.spec.jobs.batches_per_job)
+
+
+def _hold_others(survey: _Survey, claimed: frozenset[str], tick: Tick) -> Hold | None:
+    """What the due users wait for that are not claimed, who are counted by it from here on."""
+    held = [it.decision.reason for it in survey.due if it.case.record.user_id not in claimed]
+    if not held:
+        return None
+    waits_for = hold(tick, claimed=len(claimed))
+    for reason in held:
+        survey.counters.by_reason[reason] -= 1
+    survey.counters.by_reason[waits_for.reason] += len(held)
+    return waits_for
+
+
+def _count_request(users: Iterable[User], tick: Tick, counters: Counters) -> frozenset[str]:
+    """Count whom the manual request is not served for yet. Returns: the ids that it names and no record has."""
+    request = tick.request
+    if request is None:
+        return frozenset()
+    found: set[str] = set()
+    for record, state in users:
+        if request.scope is Scope.NAMED:
+            if record.user_id not in tick.named:
+                continue
+            found.add(record.user_id)
+        elif request.scope is Scope.ACTIVE and tick.now - record.last_active > tick.spec.thresholds.active:
+            continue
+        counters.requested += state.last_outcome <= request.claim
+    return frozenset(tick.named - found) if request.scope is Scope.NAMED else frozenset()
+
+
+def _wake_at(survey: _Survey, held: Hold | None, tick: Tick) -> int | None:
+    moments = [zone.next_change for zone in (tick.zone(None), *tick.zones.values())]
+    moments.append(survey.next_due)
+    if held is not None:
+        moments.append(held.until)
+    elif survey.backing_off and tick.ledger.breaker.is_open:
+        moments.append(hold(tick, claimed=0).until)
+    return min((moment for moment in moments if moment is not None and moment > tick.now), default=None)
