@@ -12,11 +12,11 @@ _MOUNT = Path("/sys/fs/cgroup")
 
 
 def _hierarchies() -> list[Path]:
-    """One with version 2; with version 1 one for each controller, some of them names for the same folder."""
+    """One with version 2; with version 1 one for each controller, and sometimes an empty one of version 2."""
     if (_MOUNT / "cgroup.controllers").exists():
         return [_MOUNT]
-    folders = [path for path in _MOUNT.iterdir() if not path.is_symlink() and path.name != "unified"]
-    return [path for path in folders if (path / "cgroup.procs").exists()]
+    # Some controllers share a hierarchy, and are links to it.
+    return [path for path in _MOUNT.iterdir() if not path.is_symlink() and (path / "cgroup.procs").exists()]
 
 
 def make(tag: str) -> None:

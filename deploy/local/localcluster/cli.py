@@ -60,7 +60,9 @@ def _command(
     parser.add_argument("-q", "--quiet", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("-v", "--verbosity", help=argparse.SUPPRESS)
     if of_cluster:
-        parser.add_argument("-n", "--name", default=os.environ.get("KIND_CLUSTER_NAME") or DEFAULT_NAME, help="the cluster's name")
+        parser.add_argument(
+            "-n", "--name", default=os.environ.get("KIND_CLUSTER_NAME") or DEFAULT_NAME, help="the cluster's name"
+        )
     return parser
 
 
@@ -127,6 +129,7 @@ def _add_component_verbs(verbs: "Verbs") -> None:
         parser.add_argument("components", nargs="+", metavar="COMPONENT", help="etcd, kube-apiserver, kubelet, …")
         if verb == "stop":
             parser.add_argument("--signal", type=signal_number, default=signal.SIGTERM, help="in place of TERM")
+            parser.add_argument("--grace", type=seconds, default=10.0, help="after this KILL is sent, 10s")
 
 
 def _add_artefacts(verbs: "Verbs") -> None:
@@ -142,6 +145,9 @@ def main(arguments: Sequence[str]) -> int:
     except LocalClusterError as problem:
         print(f"ERROR: {problem}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read the answer has seen enough; Python must not fail on it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("ERROR: interrupted", file=sys.stderr)
         return 130

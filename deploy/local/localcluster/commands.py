@@ -7,8 +7,9 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from signal import SIGCONT, SIGSTOP
+from signal import SIGCONT, SIGSTOP, Signals
 
 from localcluster import cluster, components, kubeconfig
 from localcluster.api import Api
@@ -17,12 +18,11 @@ from localcluster.golang import ensure_binary, kubernetes_version
 from localcluster.images import BASE_IMAGE, ensure_base_image, ensure_pause, saved_image
 from localcluster.packages import IMAGE_TOOLS, NODE_TOOLS, ensure_tools
 from localcluster.paths import ClusterPaths, clusters_root
-from localcluster.processes import ProcessRecord, is_frozen, is_running, read_record, resident_bytes, send
+from localcluster.processes import ProcessRecord, is_frozen, is_running, kill_all, read_record, resident_bytes, send
 from localcluster.progress import say, step
 from localcluster.state import ClusterState, all_clusters, existing, is_alive
 from localcluster.waiting import wait_until
 
-_STOP_SECONDS = 60
 _START_SECONDS = 90
 
 Options = argparse.Namespace
@@ -106,7 +106,7 @@ def export_logs(options: Options) -> None:
     shutil.copytree(paths.logs, folder, dirs_exist_ok=True)
     if (paths.root / "pod-logs").exists():
         shutil.copytree(paths.root / "pod-logs", folder / "pods", dirs_exist_ok=True)
-    print(f"Exporting logs for cluster \"{options.name}\" to:", file=sys.stderr)
+    print(f'Exporting logs for cluster "{options.name}" to:', file=sys.stderr)
     print(folder)
 
 
@@ -149,11 +149,19 @@ def _running(paths: ClusterPaths, component: str) -> ProcessRecord:
 def stop(options: Options) -> None:
     paths, _ = _chosen(options)
     for component in options.components:
-        record = _running(paths, component)
-        send(record, options.signal)
-        # A frozen process takes a signal only once it goes on.
-        send(record, SIGCONT)
-        wait_until(lambda record=record: not is_running(record), f"{component} to end", _STOP_SECONDS)
+        _end(component, _running(paths, component), options.signal, options.grace)
+
+
+def _end(component: str, record: ProcessRecord, first: Signals, grace: float) -> None:
+    """An API server waits for its watches to end, a minute if need be; an engine would not let it either."""
+    send(record, first)
+    # A frozen process takes a signal only once it goes on.
+    send(record, SIGCONT)
+    try:
+        wait_until(lambda: not is_running(record), f"{component} to end", grace)
+    except LocalClusterError:
+        say(f"{component} did not end within {grace:.0f} s of {first.name}: killing it")
+        kill_all([record])
 
 
 def start(options: Options) -> None:
@@ -171,7 +179,7 @@ def pause(options: Options) -> None:
     for component in options.components:
         record = _running(paths, component)
         send(record, SIGSTOP)
-        wait_until(lambda record=record: is_frozen(record), f"{component} to stand still", 10, interval=0.01)
+        wait_until(partial(is_frozen, record), f"{component} to stand still", 10, interval=0.01)
 
 
 def resume(options: Options) -> None:

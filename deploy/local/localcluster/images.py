@@ -25,7 +25,14 @@ _SUITE = "bookworm"
 _BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates")
 _KEY_LABEL = "sync.moonx.farm/inputs"
 # What a container never reads; without it the image is two thirds of its size.
-_SUPERFLUOUS = ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log")
+_SUPERFLUOUS = (
+    "var/cache/apt/archives",
+    "var/lib/apt/lists",
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "var/log",
+)
 _SECONDS = 1800
 _GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -58,7 +65,9 @@ def pause_archive(program: Path) -> bytes:
     }
     manifest = [{"Config": "config.json", "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]
     files = {"config.json": config, "manifest.json": manifest}
-    return _tar({**{name: (json.dumps(body).encode(), 0o644) for name, body in files.items()}, "layer.tar": (layer, 0o644)})
+    return _tar(
+        {**{name: (json.dumps(body).encode(), 0o644) for name, body in files.items()}, "layer.tar": (layer, 0o644)}
+    )
 
 
 def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
@@ -77,7 +86,9 @@ def base_key() -> str:
 
 def ensure_base_image() -> str:
     if os.geteuid() != 0:
-        raise LocalClusterError("Building the base image needs root (debootstrap makes a Debian in a folder). Use sudo.")
+        raise LocalClusterError(
+            "Building the base image needs root (debootstrap makes a Debian in a folder). Use sudo."
+        )
     ensure_tools(IMAGE_TOOLS)
     with exclusive("base-image", _SECONDS):
         if _label_of(BASE_IMAGE) != base_key():
@@ -98,7 +109,10 @@ def _label_of(image: str) -> str:
 
 def _bootstrap(archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=archive.parent) as folder, step(f"making a Debian {_SUITE} with Python", "60 to 90 s"):
+    with (
+        tempfile.TemporaryDirectory(dir=archive.parent) as folder,
+        step(f"making a Debian {_SUITE} with Python", "60 to 90 s"),
+    ):
         root = Path(folder) / "root"
         included = f"--include={','.join(_BASE_PACKAGES)}"
         run(["debootstrap", "--variant=minbase", included, _SUITE, str(root)])
@@ -130,7 +144,7 @@ def saved_image(image: str) -> Iterator[IO[bytes]]:
             raise LocalClusterError(
                 f'image: "{image}" not present locally: no container engine has it, nor buildah (see `buildah images`).'
             )
-        with open(archive.name, "rb") as content:
+        with Path(archive.name).open("rb") as content:
             yield content
 
 
@@ -161,7 +175,13 @@ def _succeeds(command: list[str]) -> bool:
 
 def run(command: list[str]) -> str:
     result = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_SECONDS,
+        check=False,
     )
     if result.returncode != 0:
         tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-12:])

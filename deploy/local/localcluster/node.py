@@ -65,18 +65,23 @@ def start_holder(paths: ClusterPaths, pause: Path) -> ProcessRecord:
 
 def _runs(record: ProcessRecord, program: Path) -> bool:
     try:
-        return os.readlink(f"/proc/{record.pid}/exe").endswith(f"/{program.parent.name}/{program.name}")
+        running = Path(f"/proc/{record.pid}/exe").readlink()
+        return running.parts[-2:] == program.parts[-2:]
     except OSError:
         return False
 
 
-def inside(holder: ProcessRecord, *command: str, stdin: IO[bytes] | int = subprocess.DEVNULL, seconds: float = 600) -> str:
+def inside(
+    holder: ProcessRecord, *command: str, stdin: IO[bytes] | int = subprocess.DEVNULL, seconds: float = 600
+) -> str:
     if not is_running(holder):
         raise LocalClusterError("The cluster is dead: delete it and create it again.")
     entered = ["nsenter", f"--target={holder.pid}", "--mount", "--net", "--pid", "--", *command]
     result = subprocess.run(entered, stdin=stdin, capture_output=True, timeout=seconds, check=False)
     if result.returncode != 0:
-        raise LocalClusterError(f"'{' '.join(command)}' failed:\n{result.stderr.decode(errors='replace').strip()[-1500:]}")
+        raise LocalClusterError(
+            f"'{' '.join(command)}' failed:\n{result.stderr.decode(errors='replace').strip()[-1500:]}"
+        )
     return result.stdout.decode(errors="replace")
 
 
@@ -95,7 +100,9 @@ def import_image(holder: ProcessRecord, archive: IO[bytes]) -> str:
 
 def _snapshotter(root: Path) -> str:
     """Layers of an overlay can't themselves lie on an overlay, which is what a container's own disk usually is."""
-    kind = subprocess.run(["stat", "-f", "-c", "%T", str(root)], capture_output=True, text=True, timeout=30, check=False)
+    kind = subprocess.run(
+        ["stat", "-f", "-c", "%T", str(root)], capture_output=True, text=True, timeout=30, check=False
+    )
     return "native" if "overlay" in kind.stdout else "overlayfs"
 
 

@@ -32,7 +32,19 @@ _PACKAGES = {
 }
 
 CONTROL_PLANE_TOOLS = ("openssl",)
-NODE_TOOLS = ("openssl", "gcc", "libc.a", "ip", "nft", "nsenter", "mount", "containerd", "ctr", "runc", str(CNI_PLUGINS / "ptp"))
+NODE_TOOLS = (
+    "openssl",
+    "gcc",
+    "libc.a",
+    "ip",
+    "nft",
+    "nsenter",
+    "mount",
+    "containerd",
+    "ctr",
+    "runc",
+    str(CNI_PLUGINS / "ptp"),
+)
 IMAGE_TOOLS = ("buildah", "debootstrap")
 
 
@@ -79,7 +91,13 @@ def _install(packages: list[str]) -> None:
         for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments]
             result = subprocess.run(
-                command, env=quiet, capture_output=True, text=True, errors="replace", timeout=_INSTALL_SECONDS, check=False
+                command,
+                env=quiet,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_INSTALL_SECONDS,
+                check=False,
             )
             if result.returncode != 0:
                 tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-8:])

@@ -18,5 +18,7 @@ def wait_until(
     while not condition():
         if time.monotonic() > deadline:
             more = detail()
-            raise LocalClusterError(f"Gave up after {seconds:.0f} s waiting for {what}." + (f"\n{more}" if more else ""))
+            raise LocalClusterError(
+                f"Gave up after {seconds:.0f} s waiting for {what}." + (f"\n{more}" if more else "")
+            )
         time.sleep(interval)
