@@ -11,20 +11,16 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeVar
 
-from periodic_sync.api.durations import MINUTE
 from periodic_sync.api.names import Priority, Role
+from periodic_sync.core.batches import PlannedBatch
 from periodic_sync.core.ledger import OpenJob, Phase
 from periodic_sync.core.objects import Object, PolicyRef, metadata, object_name
-from periodic_sync.core.users import UserRecord
 
 CLAIM_KEY = "claim.json"
 VERSION = 1
 
 MOST_BATCHES = 1000
 MOST_USERS = 1000
-
-TOKEN_OVERLAP = 5 * MINUTE
-"""Changes this much older than the last sync are handed on again: they may have been written after its claim."""
 
 _LONGEST_INDEX = "999"
 _LONGEST_CLAIM = 36**9 - 1
@@ -40,7 +36,7 @@ class BatchUser:
     user_id: str
     wallet: str = field(repr=False)
     tokens: tuple[str, ...] = ()
-    """Tokens that changed since the last sync; empty: all of them."""
+    """Tokens to sync; empty: all of them."""
     request: int | None = None
     """The record's `syncRequestedAt` as it was when claimed."""
 
@@ -91,12 +87,12 @@ class BatchFile:
         )
 
 
-def batch_user(record: UserRecord, *, last_synced: int | None) -> BatchUser:
-    """One user's part of a batch: the tokens changed since shortly before the last sync, latest change first."""
-    since = None if last_synced is None else last_synced - TOKEN_OVERLAP
-    changes = sorted(record.changed_tokens.items(), key=lambda change: (-change[1], change[0]))
-    tokens = () if since is None else tuple(token for token, at in changes if at >= since)
-    return BatchUser(record.user_id, record.wallet, tokens, record.sync_requested_at)
+def planned(batch: PlannedBatch, *, whole: bool) -> Batch:
+    """A planned batch as it is written. `whole`: all of the policy's active users are in it."""
+    users = (
+        BatchUser(it.record.user_id, it.record.wallet, it.tokens, it.record.sync_requested_at) for it in batch.users
+    )
+    return Batch(tuple(users), batch.priority, whole)
 
 
 def new_batch_file(
@@ -167,7 +163,8 @@ def _worker_text(policy: PolicyRef, name: str, index: int, batch: Batch) -> str:
 
 
 def _kept(batch: Batch) -> Object:
-    requests = {user_id: request for user_id, request in batch.requests.items() if request is not None}
+    """What settling needs. Requests by position: an id may be long, and the file has a limit."""
+    requests = {str(at): user.request for at, user in enumerate(batch.users) if user.request is not None}
     return {"whole": batch.whole, "requests": requests}
 
 
@@ -219,16 +216,16 @@ def _read_batch(shown: Object, kept: object) -> Batch:
     if not 0 < len(users) <= MOST_USERS:
         raise ValueError(f"a batch has 1 to {MOST_USERS} users")
     return Batch(
-        users=tuple(_read_user(user, requests) for user in users),
+        users=tuple(_read_user(user, at, requests) for at, user in enumerate(users)),
         priority=Priority(_get(shown, "priority", str)),
         whole=_get(kept, "whole", bool),
     )
 
 
-def _read_user(user: object, requests: Mapping[str, Any]) -> BatchUser:
-    user_id, tokens = _get(user, "id", str), _get(user, "tokens", list)
-    request = _get(requests, user_id, int) if user_id in requests else None
-    return BatchUser(user_id, _get(user, "wallet", str), tuple(map(str, tokens)), request)
+def _read_user(user: object, at: int, requests: Mapping[str, Any]) -> BatchUser:
+    request = _get(requests, str(at), int) if str(at) in requests else None
+    tokens = tuple(map(str, _get(user, "tokens", list)))
+    return BatchUser(_get(user, "id", str), _get(user, "wallet", str), tokens, request)
 
 
 def _load(data: Mapping[str, Any], key: str) -> Object:
