@@ -31,9 +31,19 @@ def _cluster_step(engine: engines.Engine) -> Step:
     return Step("cluster", "the cluster", "30 s", engine.ensure_cluster, after=("kubernetes",))
 
 
+def _cluster_steps(engine: engines.Engine) -> list[Step]:
+    made = Step("cluster", "the cluster", "30 s", engine.ensure_cluster, after=("kubernetes",))
+    return [venv.step(), *engine.preparation(), made]
+
+
+def _deploy_steps(engine: engines.Engine) -> list[Step]:
+    given = _given_image()
+    return [*_cluster_steps(engine), *image.steps(engine, given), *deploying.steps(engine, given)]
+
+
 def cluster() -> None:
     engine = _engine()
-    run_steps([venv.step(), *engine.preparation(), _cluster_step(engine)])
+    run_steps(_cluster_steps(engine))
     print(f"\nexport KUBECONFIG={engine.kubeconfig()} PATH={VENV / 'bin'}:$PATH")
 
 
@@ -44,30 +54,14 @@ def build_image() -> None:
 
 
 def deploy() -> None:
-    engine = _engine()
-    run_steps(
-        [
-            venv.step(),
-            *engine.preparation(),
-            _cluster_step(engine),
-            *image.steps(engine, _given_image()),
-            *deploying.steps(engine, _given_image()),
-        ]
-    )
+    run_steps(_deploy_steps(_engine()))
 
 
 def run_demo() -> None:
     engine = _engine()
-    run_steps(
-        [
-            venv.step(),
-            *engine.preparation(),
-            _cluster_step(engine),
-            *image.steps(engine, _given_image()),
-            *deploying.steps(engine, _given_image()),
-        ]
-    )
-    demo.run(engine, image.current(engine, _given_image()))
+    example = demo.steps(engine, lambda: image.current(engine, _given_image()))
+    run_steps([*_deploy_steps(engine), *example])
+    print(demo.explain(engine))
 
 
 def test() -> int:

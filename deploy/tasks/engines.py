@@ -69,12 +69,18 @@ class Engine:
         """Make the cluster, or take the one that is there."""
         if not self.kind:
             return "the cluster of the current kubeconfig"
-        kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-        if name in self.clusters():
-            kubeconfig.write_text(capture([self._kind(), "get", "kubeconfig", "--name", name]))
+        if self.write_kubeconfig(name, kubeconfig):
             return f"cluster {name} is up already"
         progress.run([self._kind(), "create", "cluster", "--name", name, "--kubeconfig", kubeconfig])
         return f"cluster {name}, kubeconfig {shown(kubeconfig)}"
+
+    def write_kubeconfig(self, name: str, kubeconfig: Path) -> bool:
+        """Write the kubeconfig of a cluster that is up, and say whether it is."""
+        kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+        if name not in self.clusters():
+            return False
+        kubeconfig.write_text(capture([self._kind(), "get", "kubeconfig", "--name", name]))
+        return True
 
     def load(self, progress: Progress, archive: Path, name: str = NAME) -> None:
         progress.run([self._kind(), "load", "image-archive", archive, "--name", name])

@@ -1,0 +1,89 @@
+"""End-to-end tests: the operator from its image, on a real cluster that pytest-kind's `kind_cluster` makes.
+
+    make test ARGS=tests/e2e     builds what is needed first
+    python -m pytest tests/e2e   takes what is there
+
+pytest-kind's own options hold (`--keep-cluster`, `--cluster-name` and so on); without them the engine of the Makefile is
+used, which the environment variable ENGINE names.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks import deploying, engines, image
+from tasks.kubectl import Kubectl
+from tasks.paths import KUBECTL, TEST_KUBECONFIG
+from tasks.steps import Progress, Step, run_steps
+
+_CLUSTER = pytest.StashKey[Kubectl]()
+
+
+@pytest.fixture(scope="session")
+def engine() -> engines.Engine:
+    return engines.choose(os.environ.get("ENGINE", ""))
+
+
+@pytest.fixture(scope="session")
+def operator_image(engine: engines.Engine) -> image.Image:
+    """The image that belongs to the files as they are now."""
+    current = image.current(engine, os.environ.get("IMAGE", ""))
+    if current.archive is not None and not current.archive.exists():
+        pytest.fail(f"the image {current.reference} is not built: run `make image` first")
+    return current
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(request: pytest.FixtureRequest, engine: engines.Engine) -> Path:
+    """The kubeconfig of a cluster that is up: pytest-kind's, or the existing one."""
+    if engine.kind is None:
+        return engine.kubeconfig()
+    option = request.config.option
+    option.kind_bin = option.kind_bin or str(engine.kind)
+    option.kind_kubectl_bin = option.kind_kubectl_bin or str(KUBECTL)
+    option.kubeconfig = option.kubeconfig or str(TEST_KUBECONFIG)
+    option.cluster_name = engines.TEST_NAME if option.cluster_name == "pytest-kind" else option.cluster_name
+    engine.write_kubeconfig(option.cluster_name, Path(option.kubeconfig))  # pytest-kind takes what is there as it is
+    return Path(request.getfixturevalue("kind_cluster").kubeconfig_path)
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    request: pytest.FixtureRequest, kubeconfig: Path, engine: engines.Engine, operator_image: image.Image
+) -> Kubectl:
+    """kubectl on a cluster with the operator in it, deployed from the image and ready."""
+    kubectl = Kubectl(kubeconfig)
+
+    def load_and_install(progress: Progress) -> str:
+        if operator_image.archive is not None:
+            engine.load(progress, operator_image.archive, request.config.option.cluster_name)
+        return deploying.install(progress, kubectl, operator_image)
+
+    run_steps([Step("operator", "image, CRD and operator into the test cluster", "20 s", load_and_install)])
+    request.config.stash[_CLUSTER] = kubectl
+    return kubectl
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest, cluster: Kubectl) -> Iterator[str]:
+    """A namespace of the test's own; deleted afterwards, which nobody waits for."""
+    test = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
+    name = f"{test}-{secrets.token_hex(3)}"
+    cluster("create", "namespace", name)
+    yield name
+    cluster("delete", "namespace", name, "--wait=false")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """A failure shows the operator's log and the policies' status, as they are at that moment."""
+    report = yield
+    cluster = item.config.stash.get(_CLUSTER, None)
+    if cluster is not None and report.failed and report.when in ("setup", "call"):
+        report.sections.append(("operator and policies", cluster.diagnosis()))
+    return report
