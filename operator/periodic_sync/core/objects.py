@@ -68,7 +68,7 @@ def metadata(policy: PolicyRef, name: str, *, role: Role | None = None) -> Objec
     """The metadata of an object that belongs to a policy. `role`: what an owned ConfigMap holds."""
     labels = common_labels(policy.name)
     if role is not None:
-        labels[ROLE_LABEL] = role
+        labels[ROLE_LABEL] = role.value
     return {
         "name": name,
         "namespace": policy.namespace,

@@ -1,4 +1,4 @@
-"""Reading objects of the API server that may hold anything: what is missing or odd reads as absent, and never raises."""
+"""Reading objects of the API server, which may hold anything: what is missing or odd reads as absent."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
