@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from periodic_sync.api.model import Model
-from periodic_sync.api.rules import ENV_FROM_RULE, ENV_SOURCE_RULE, ENV_VALUE_FROM_RULE, Rule
+from periodic_sync.api.rules import ENV_FROM_RULE, ENV_SOURCE_RULE, ENV_VALUE_FROM_RULE, REQUESTS_RULE, Rule
 from periodic_sync.api.shapes import DataKey, ObjectName, QuantityShape, Shape
 
 ATOMIC = {"x-kubernetes-map-type": "atomic"}
@@ -122,6 +122,8 @@ class ResourceClaim(Model):
 
 class Resources(Model):
     """CPU, memory and other resources of the worker's container."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (REQUESTS_RULE,)
 
     requests: Annotated[dict[str, Quantity], Field(max_length=32)] | None = None
     """What the scheduler sets aside for each worker pod, such as {cpu: 100m, memory: 64Mi}."""

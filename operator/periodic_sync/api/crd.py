@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from periodic_sync.api.names import GROUP, KIND, PLURAL, VERSION
-from periodic_sync.api.rules import NAME_RULE, RULES_KEY
+from periodic_sync.api.rules import NAME_RULE, rules
 from periodic_sync.api.schema import Schema, structural_schema
 from periodic_sync.api.spec import SyncPolicySpec
 from periodic_sync.api.status import SyncPolicyStatus
@@ -99,7 +99,7 @@ def _root_schema() -> Schema:
             "groups them in batches and runs the batches as Jobs."
         ),
         "required": ["spec"],
-        RULES_KEY: [NAME_RULE.as_schema()],
+        **rules(NAME_RULE),
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
             "kind": {"type": "string", "description": f"{KIND}."},

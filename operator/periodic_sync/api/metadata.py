@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from periodic_sync.api.names import GROUP
-from periodic_sync.api.rules import RULES_KEY, Rule, cel_text
+from periodic_sync.api.rules import Rule, cel_text, rules
 
 _PREFIX = r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
 _NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
@@ -32,15 +32,11 @@ _VALUE_RULE = Rule(
 )
 
 
-def _rules(*rules: Rule) -> dict[str, object]:
-    return {RULES_KEY: [rule.as_schema() for rule in rules]}
-
-
 Labels = Annotated[
     dict[str, Annotated[str, Field(max_length=63)]],
-    Field(max_length=32, json_schema_extra=_rules(_KEY_RULE, _OURS_RULE, _JOB_RULE, _VALUE_RULE)),
+    Field(max_length=32, json_schema_extra=rules(_KEY_RULE, _OURS_RULE, _JOB_RULE, _VALUE_RULE)),
 ]
 Annotations = Annotated[
     dict[str, Annotated[str, Field(max_length=16384)]],
-    Field(max_length=32, json_schema_extra=_rules(_KEY_RULE, _OURS_RULE)),
+    Field(max_length=32, json_schema_extra=rules(_KEY_RULE, _OURS_RULE)),
 ]

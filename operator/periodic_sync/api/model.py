@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from periodic_sync.api.rules import RULES_KEY, Rule
+from periodic_sync.api.rules import Rule, rules
 
 
 class Model(BaseModel):
@@ -21,6 +21,10 @@ class Model(BaseModel):
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    EXPLAINED: ClassVar[tuple[str, ...]] = ()
+    """Required fields whose absence a rule explains. "Required value" is all that the schema's own check would say, and
+    it would come before the rule."""
 
     @model_validator(mode="before")
     @classmethod
@@ -38,7 +42,9 @@ class Model(BaseModel):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         result = handler.resolve_ref_schema(handler(schema))
         if cls.RULES:
-            result[RULES_KEY] = [rule.as_schema() for rule in cls.RULES]
+            result |= rules(*cls.RULES)
+        if cls.EXPLAINED:
+            result["required"] = [name for name in result["required"] if name not in cls.EXPLAINED]
         return result
 
 

@@ -33,6 +33,11 @@ class Rule:
         return {key: text for key, text in entries.items() if text}
 
 
+def rules(*given: Rule) -> dict[str, Any]:
+    """The rules of one node, as the schema has them."""
+    return {RULES_KEY: [rule.as_schema() for rule in given]}
+
+
 def cel_text(text: str) -> str:
     """A CEL literal for a regular expression: raw, so that backslashes reach the matcher as they are written here."""
     if '"' in text:
@@ -146,12 +151,35 @@ AUTHORIZATION_RULE = Rule(
     field_path=".headers",
 )
 
+STORE_GIVEN_RULE = Rule(
+    cel="has(self.store)",
+    message="spec.store is missing: say where the user records are, such as store: {configMap: {name: user-activity}}",
+)
+
+WORKER_GIVEN_RULE = Rule(
+    cel="has(self.worker)",
+    message=(
+        "spec.worker is missing: say what syncs the users, such as "
+        "worker: {http: {url: 'http://sync.default.svc/users/{userId}/sync'}}"
+    ),
+)
+
 DAYS_RULE = Rule(
     cel="self.size() > 0",
     message=(
         "marketHours.days must name at least one weekday, such as [Mon, Tue, Wed, Thu, Fri]: "
         "for one interval on all days set intervals.marketHours and intervals.offHours to the same"
     ),
+)
+
+DAYS_ONCE_RULE = Rule(
+    cel="self.all(day, self.exists_one(other, other == day))",
+    message="name each weekday once, such as [Mon, Tue, Wed, Thu, Fri]",
+)
+
+HEADERS_OF_THE_WORKER_RULE = Rule(
+    cel="!self.exists(h, h.name.lowerAscii() in ['connection', 'content-length', 'transfer-encoding'])",
+    message="Connection, Content-Length and Transfer-Encoding are set by the worker itself: remove them",
 )
 
 HEADER_NAMES_RULE = Rule(
@@ -175,4 +203,15 @@ ENV_VALUE_FROM_RULE = Rule(
 ENV_FROM_RULE = Rule(
     cel="has(self.configMapRef) != has(self.secretRef)",
     message="each entry of envFrom takes exactly one of configMapRef and secretRef, such as {secretRef: {name: keys}}",
+)
+
+_REQUEST, _LIMIT = "string(self.requests[key])", "string(self.limits[key])"
+
+REQUESTS_RULE = Rule(
+    cel=(
+        "!has(self.requests) || !has(self.limits) || self.requests.all(key, !(key in self.limits) || "
+        f"!isQuantity({_REQUEST}) || !isQuantity({_LIMIT}) || "
+        f"quantity({_REQUEST}).compareTo(quantity({_LIMIT})) <= 0)"
+    ),
+    message="resources.requests must not be more than resources.limits: raise the limit or lower the request",
 )

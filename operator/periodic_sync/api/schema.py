@@ -31,6 +31,8 @@ def _node(source: Schema, definitions: dict[str, Schema]) -> Schema:
         node.pop("default", None)
     else:
         node["default"] = _default(node["default"], node)
+    if node.get("required") == []:
+        del node["required"]
     if "description" in node:
         node["description"] = _description(node)
     return node

@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from periodic_sync.api.durations import SECOND, format_duration, parse_duration
-from periodic_sync.api.rules import RULES_KEY, Rule, cel_text, is_duration
+from periodic_sync.api.rules import Rule, cel_text, is_duration, rules
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Shape:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         limit = f"self.size() <= {self.longest} && " if self.longest else ""
         rule = Rule(f"{limit}self.matches({cel_text(f'^({self.pattern})$')})", self.sentence)
-        return {**handler(schema), "maxLength": self.max_length, RULES_KEY: [rule.as_schema()]}
+        return {**handler(schema), "maxLength": self.max_length, **rules(rule)}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class DurationShape:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         long_enough = f'duration(self) >= duration("{format_duration(self.least)}")'
         rule = Rule(f"{is_duration('self')} && {long_enough}", self.sentence)
-        return {"type": "string", "maxLength": self.max_length, RULES_KEY: [rule.as_schema()]}
+        return {"type": "string", "maxLength": self.max_length, **rules(rule)}
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class QuantityShape:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         rule = Rule(f"type(self) == int || self.matches({cel_text(f'^({self.pattern})$')})", self.sentence)
-        return {"x-kubernetes-int-or-string": True, "maxLength": 64, RULES_KEY: [rule.as_schema()]}
+        return {"x-kubernetes-int-or-string": True, "maxLength": 64, **rules(rule)}
 
 
 _SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"

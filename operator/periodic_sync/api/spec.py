@@ -8,7 +8,18 @@ from periodic_sync.api.container import ATOMIC
 from periodic_sync.api.durations import HOUR, MINUTE
 from periodic_sync.api.metadata import Annotations, Labels
 from periodic_sync.api.model import Model
-from periodic_sync.api.rules import ACTIVE_RULE, DAYS_RULE, RULES_KEY, STALE_RULE, STORE_RULE, WINDOW_RULE, Rule
+from periodic_sync.api.rules import (
+    ACTIVE_RULE,
+    DAYS_ONCE_RULE,
+    DAYS_RULE,
+    STALE_RULE,
+    STORE_GIVEN_RULE,
+    STORE_RULE,
+    WINDOW_RULE,
+    WORKER_GIVEN_RULE,
+    Rule,
+    rules,
+)
 from periodic_sync.api.shapes import Interval, KeyPrefix, StoreName, TimeOfDay, ZoneName
 from periodic_sync.api.worker_spec import Header, Http, PodTemplateRef, SecretKeyRef, Worker
 
@@ -66,7 +77,7 @@ class MarketHours(Model):
         tuple[Weekday, ...],
         Field(
             max_length=7,
-            json_schema_extra={"x-kubernetes-list-type": "set", RULES_KEY: [DAYS_RULE.as_schema()]},
+            json_schema_extra={"x-kubernetes-list-type": "set"} | rules(DAYS_RULE, DAYS_ONCE_RULE),
         ),
     ] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     """Weekdays on which market hours begin. The other days are off hours, all day long."""
@@ -156,7 +167,8 @@ class Jobs(Model):
 class SyncPolicySpec(Model):
     """Which users are synced, how often, and by what."""
 
-    RULES: ClassVar[tuple[Rule, ...]] = (STALE_RULE, ACTIVE_RULE)
+    RULES: ClassVar[tuple[Rule, ...]] = (STORE_GIVEN_RULE, WORKER_GIVEN_RULE, STALE_RULE, ACTIVE_RULE)
+    EXPLAINED: ClassVar[tuple[str, ...]] = ("store", "worker")
 
     enabled: bool = True
     """Whether users are synced. false stops new batches at once and lets running ones finish: one patch rolls back."""
@@ -174,11 +186,11 @@ class SyncPolicySpec(Model):
     """How many users one batch holds, at most. One worker pod syncs one batch."""
 
     store: Store
-    """Where the records of users are; exactly one of configMap and redis."""
+    """Where the records of users are; exactly one of configMap and redis. Required."""
 
     jobs: Jobs = Jobs()
     """How batches become Jobs: how many at a time, for how long, and what is put onto them."""
 
     worker: Worker
     """What syncs the users of one batch: http (the built-in worker calls your sync service), image (your own worker),
-    or both (the built-in worker from a mirrored image)."""
+    or both (the built-in worker from a mirrored image). Required."""

@@ -1,29 +1,40 @@
 """`spec.worker`: what syncs the users of one batch."""
 
 import json
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema
+from pydantic import AfterValidator, Field, JsonValue, WithJsonSchema
 
 from periodic_sync.api.container import ATOMIC, EnvFrom, EnvVar, Resources
 from periodic_sync.api.durations import SECOND
 from periodic_sync.api.model import Model, PlainDict
-from periodic_sync.api.rules import AUTHORIZATION_RULE, COMMAND_RULE, HEADER_NAMES_RULE, RULES_KEY, WORKER_RULE, Rule
+from periodic_sync.api.rules import (
+    AUTHORIZATION_RULE,
+    COMMAND_RULE,
+    HEADER_NAMES_RULE,
+    HEADERS_OF_THE_WORKER_RULE,
+    WORKER_RULE,
+    Rule,
+    rules,
+)
 from periodic_sync.api.shapes import CallTime, DataKey, ImageName, ObjectName, OptionalObjectName, Shape
 
 ATOMIC_LIST = {"x-kubernetes-list-type": "atomic"}
-MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+MAP_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])"
-_PLACES = r"([^\s{}]|\{userId\}|\{wallet\})*"
+_PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+# Visible ASCII, with braces only around what the worker fills in. Not in the host: a user's record must never choose
+# who gets the bearer token.
+_PATH = r"([!-z|~]|\{(userId|wallet|policy|batch|priority)\})*"
 
 Url = Annotated[
     str,
     Shape(
-        rf"https?://([^\s{{}}/?#@]+@)?{_HOST}(:[0-9]{{1,5}})?([/?#]{_PLACES})?",
-        "write the address to call for each user, http:// or https:// with a host, such as "
-        "http://sync.default.svc/users/{userId}/sync; {userId} and {wallet} are the only placeholders, "
-        "and stand after the host",
+        rf"https?://{_HOST}(:{_PORT})?([/?#]{_PATH})?",
+        "write an http:// or https:// address with a host, such as http://sync.default.svc/users/{userId}/sync; "
+        "{userId}, {wallet}, {policy}, {batch} and {priority} are filled in after the host; other braces, spaces, "
+        "and a user name or password are refused",
         2048,
     ),
 ]
@@ -40,22 +51,22 @@ HeaderValue = Annotated[
 ]
 
 
-def _read_template(value: JsonValue) -> JsonValue:
-    """Take a string that holds JSON for that JSON, so that a template can be written either way."""
-    if not isinstance(value, str):
+def _check_template(value: JsonValue) -> JsonValue:
+    """See to it that a string holds JSON. It stays a string here, since the worker reads it."""
+    if not isinstance(value, str) or not value.strip():
         return value
     try:
-        template: JsonValue = json.loads(value)
+        json.loads(value)
     except ValueError as error:
         raise ValueError(
-            f"write a JSON template, as YAML or as a string that holds JSON, with {{userId}} and {{wallet}} inside "
-            f"quoted strings only; this string is not JSON: {error}"
+            f"write a JSON template, as YAML or as a string that holds JSON, with placeholders such as {{userId}} "
+            f"inside quoted strings only; this string is not JSON: {error}"
         ) from None
-    return template
+    return value
 
 
 JsonTemplate = Annotated[
-    JsonValue, BeforeValidator(_read_template), WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})
+    JsonValue, AfterValidator(_check_template), WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})
 ]
 """Any JSON. CEL cannot look into a field without a type, so what a string holds is checked by the operator."""
 
@@ -86,24 +97,26 @@ class Http(Model):
     RULES: ClassVar[tuple[Rule, ...]] = (AUTHORIZATION_RULE,)
 
     url: Url
-    """Address to call, once for each user of a batch. {userId} and {wallet} are filled in, percent-encoded. An answer
-    of 200 to 299 means that the user is synced; the call must be safe to repeat."""
+    """Address to call, once for each user of a batch. {userId} and {wallet} are filled in, percent-encoded, as are
+    {policy}, {batch} and {priority}. An answer of 200 to 299 means that the user is synced; the call must be safe to
+    repeat."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     """HTTP method of the calls."""
 
     body: JsonTemplate | None = None
-    """Template of a JSON body, as YAML or as a string that holds JSON. In its strings {userId} and {wallet} are filled
-    in. Absent: no body is sent."""
+    """Template of a JSON body, as YAML or as a string that holds JSON. In its strings the placeholders of url
+    are filled in, and the string "{tokens}" becomes the list of tokens that changed. Absent: POST, PUT and PATCH send
+    {"userId", "wallet", "priority", "tokens"}, other methods nothing."""
 
     headers: Annotated[
         tuple[Header, ...],
-        Field(max_length=32, json_schema_extra={**MAP_BY_NAME, RULES_KEY: [HEADER_NAMES_RULE.as_schema()]}),
+        Field(max_length=32, json_schema_extra=MAP_BY_NAME | rules(HEADER_NAMES_RULE, HEADERS_OF_THE_WORKER_RULE)),
     ] = Field(default_factory=tuple)
     """Headers to send with each call, beside those of the worker itself."""
 
     bearer_token_secret_ref: Annotated[SecretKeyRef, Field(json_schema_extra=ATOMIC)] | None = None
-    """Secret whose value is sent as Authorization: Bearer. The operator does not read it: the worker's pod mounts it,
+    """Secret whose value is sent as Authorization: Bearer. The operator does not read it: the worker's pod gets it,
     and waits while the Secret or the key is missing."""
 
     timeout: CallTime = 30 * SECOND
