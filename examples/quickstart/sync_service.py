@@ -67,10 +67,9 @@ class Records:
 
     def stats(self) -> dict[str, Any]:
         with self._lock:
-            totals = {
-                name: sum(user[name] for user in self._users.values()) for name in ("calls", "synced", "overlaps")
-            }
-            return {**totals, "users": json.loads(json.dumps(self._users))}
+            users = {user: dict(seen) for user, seen in self._users.items()}
+        totals = {name: sum(seen[name] for seen in users.values()) for name in ("calls", "synced", "overlaps")}
+        return {**totals, "users": users}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -66,6 +66,7 @@ sync_user() {
     esac
     output=$($command "$1" "$2" </dev/null) && return
     reason="exit status $?"
+    [ -n "$output" ] || return
     line=$(printf '%s\n' "$output" | tail -n 1 | tr -cd 'A-Za-z0-9 .,:;_()/-' | cut -c 1-80)
     case $line in
     '') ;;

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,8 @@ class Shell:
             "SYNC_COMMAND": f"sh {self.command}",
             **variables,
         }
-        return subprocess.Popen(
-            ["sh", str(EXAMPLE / "worker.sh")],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        command = ["sh", str(EXAMPLE / "worker.sh")]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, one: str, **variables: str) -> tuple[int, str]:
         process = self.start(one, **variables)
@@ -62,7 +58,7 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
-def batch(*users: dict[str, object], **separators: Any) -> str:
+def batch(*users: Mapping[str, object], **separators: Any) -> str:
     return json.dumps({"version": 1, "policy": "p", "batch": "b", "priority": "high", "users": users}, **separators)
 
 
