@@ -151,12 +151,11 @@ def urgency(candidate: Candidate, tick: Tick) -> tuple[int, int, int, str]:
 def probe(candidates: Sequence[Candidate], *, users: int, tick: Tick) -> PlannedBatch | None:
     """The batch that tries whether a failing worker works again; None: nobody to try it with.
 
-    Those with the fewest failures first, since they are least likely to be the cause, and since nobody is blamed for a
-    probe, those of the last one after all others: else one user that kills its worker could be in every probe. When all
-    were in it, half of them are left out.
+    Those with the fewest failures first, since they are least likely to be the cause; and since nobody is blamed for a
+    probe, those of the last one only where there are no others: else one user that kills its worker could be in every
+    probe. Where all were in it, half of them are left out.
     """
-    last_probe = tick.ledger.breaker.last_probe
-    fresh = [it for it in candidates if it.case.state.last_claim < last_probe]
+    fresh = [it for it in candidates if it.case.state.last_claim != tick.ledger.last_claim]
     count = min(users, tick.spec.batch_size)
     if not fresh:
         fresh = list(candidates)
