@@ -153,7 +153,6 @@ def stop(options: Options) -> None:
 
 
 def _end(component: str, record: ProcessRecord, first: Signals, grace: float) -> None:
-    """An API server waits for its watches to end, a minute if need be; an engine would not let it either."""
     send(record, first)
     # A frozen process takes a signal only once it goes on.
     send(record, SIGCONT)

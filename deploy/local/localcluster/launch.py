@@ -71,6 +71,8 @@ def _run_starter(request: Launch, report: int) -> NoReturn:
         record = identify(_sender_of_hello(ours))
         if record is None:
             raise OSError("the new process ended at once")
+        if not request.new_namespaces:
+            os.waitpid(forked, 0)
         write_record(request.record, record)
         ours.send(_GO)
         os._exit(0)

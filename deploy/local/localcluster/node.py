@@ -1,7 +1,6 @@
 """The node: namespaces of its own, a container runtime in them, and the files kubelet and its helpers read."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import IO
