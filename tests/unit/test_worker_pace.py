@@ -39,6 +39,12 @@ async def test_waking_up_late_does_not_lower_the_rate() -> None:
     assert await moments(time, pacer, 5) == [0.0, 0.26, 0.51, 0.76, 1.01]
 
 
+async def test_a_rate_above_the_precision_of_sleeps_is_kept_on_average() -> None:
+    time = Time(late=0.004)
+    pacer = pacer_of(time, 1000)
+    assert (await moments(time, pacer, 101))[-1] == pytest.approx(0.1, abs=0.005)
+
+
 async def test_idle_time_is_not_saved_up_for_a_burst() -> None:
     time = Time()
     pacer = pacer_of(time, 4)

@@ -48,14 +48,27 @@ def test_every_field_of_the_custom_resource_is_read() -> None:
 @pytest.mark.parametrize(
     ("body", "template"),
     [
-        ('{"user": "{userId}"}', {"user": "{userId}"}),  # as a CRD field of type string carries it
+        ('{"user": "{userId}"}', {"user": "{userId}"}),
         ({"user": "{userId}"}, {"user": "{userId}"}),
         (["{tokens}"], ["{tokens}"]),
         ('"{userId}"', "{userId}"),
+        (json.dumps('{"user": "{userId}"}'), {"user": "{userId}"}),
+        (json.dumps('"{userId}"'), "{userId}"),
         ("", None),
+        ('""', None),
         (None, None),
     ],
-    ids=["JSON text", "an object", "a list", "JSON text of a string", "empty text is none", "null is none"],
+    ids=[
+        "JSON text",
+        "an object",
+        "a list",
+        "JSON text of a string",
+        "JSON text, wrapped once more",
+        "JSON text of a string, wrapped once more",
+        "empty text is none",
+        "empty text wrapped is none",
+        "null is none",
+    ],
 )
 def test_a_body_template_comes_as_json_or_as_its_text(body: object, template: object) -> None:
     assert read_settings(environment({"body": body})).http.body == template

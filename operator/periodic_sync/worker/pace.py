@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from periodic_sync.worker.backoff import LONGEST_PAUSE, TimeLimit
 
+LATENESS = 0.01  # seconds by which a sleep may end late on a busy node; rates above 100 a second would suffer most
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -88,7 +90,7 @@ class Pacer:
                 await self._stop.pause(moment - now)
             # Waking up a little late must not lower the rate, so the next moment counts from the planned one; after a
             # longer time without calls it counts from now, as time saved up would become a burst.
-            planned = self._next if now - self._next < self._interval else now
+            planned = self._next if now - self._next < max(self._interval, LATENESS) else now
             self._next = planned + self._interval
 
     def is_worth_waiting(self, seconds: float) -> bool:

@@ -19,7 +19,7 @@ DEADLINE_VARIABLE = "SYNC_DEADLINE_SECONDS"
 _TOKEN_CHARACTERS = re.compile(r"[!-~]+")  # what an HTTP header carries unharmed: visible ASCII
 _METHOD = re.compile(r"[A-Z]{1,32}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
-_LINE_BREAK = re.compile(r"[\r\n\0]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class SettingsError(ValueError):
@@ -56,8 +56,8 @@ class Header(_Part):
     @field_validator("value")
     @classmethod
     def _value_is_one_line(cls, value: str) -> str:
-        if _LINE_BREAK.search(value):
-            raise ValueError("must be a single line")
+        if _CONTROL.search(value):
+            raise ValueError("must be a single line without control characters")
         return value
 
 
@@ -97,13 +97,22 @@ class HttpSettings(_Part):
     @field_validator("body", mode="before")
     @classmethod
     def _body_is_json(cls, body: object) -> object:
-        """A string is the template's JSON text (how a CRD field of type string carries it), all else the template."""
-        if not isinstance(body, str) or not body.strip():
-            return None if isinstance(body, str) else body
+        """A string is the template's JSON text, all else the template itself."""
+        if not isinstance(body, str):
+            return body
         try:
-            return json.loads(body)
+            template = json.loads(body) if body.strip() else None
         except ValueError as error:
             raise ValueError(f'is not JSON ({error}): write for example {{"user": "{{userId}}"}}') from None
+        return _unwrap(template) if isinstance(template, str) else template
+
+
+def _unwrap(text: str) -> object:
+    """A policy may hold its template as JSON text, which an operator that passes bodies on as text wraps once more."""
+    try:
+        return json.loads(text) if text.strip() else None
+    except ValueError:
+        return text  # a template that is nothing but a string, such as "{userId}"
 
 
 @dataclass(frozen=True)
