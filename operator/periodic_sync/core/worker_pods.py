@@ -74,15 +74,11 @@ def _container(
     container = _override(kept, worker)
     if worker.http is not None:
         container = _built_in(container, pod)
-        container["image"] = container.get("image") or worker_image
         owned += _http_env(worker.http, deadline_seconds)
-    if not container.get("image"):
-        raise ValueError(
-            "no image for the worker: set worker.image in the SyncPolicy, or WORKER_IMAGE in the operator's Deployment"
-        )
     return {
         **container,
         "name": WORKER_CONTAINER,
+        "image": _image(worker, worker_image),
         "env": _merge_env(owned, container.get("env") or ()),
         "volumeMounts": _mounts(container.get("volumeMounts") or ()),
         # Never the logs: whatever a worker prints, wallets too, would stand in the pod's status.
@@ -90,11 +86,19 @@ def _container(
     }
 
 
+def _image(worker: Worker, worker_image: str) -> str:
+    # Never a PodTemplate's: the API server demands one there, so what stands there is often but a placeholder.
+    image = worker.image or (worker_image if worker.http is not None else "")
+    if not image:
+        raise ValueError(
+            "no image for the worker: set worker.image in the SyncPolicy, or WORKER_IMAGE in the operator's Deployment"
+        )
+    return image
+
+
 def _override(given: Mapping[str, Any], worker: Worker) -> Object:
     """Lay `worker.*` over the template's container, field by field, the way a strategic merge patch does."""
-    container = {**given, "imagePullPolicy": worker.image_pull_policy}
-    if worker.image:
-        container["image"] = worker.image
+    container: Object = {**given, "imagePullPolicy": worker.image_pull_policy}
     if worker.command:
         container["command"] = list(worker.command)
     if worker.args:
@@ -152,11 +156,8 @@ def _http_env(http: Http, deadline_seconds: int) -> list[Object]:
 
 def _http_text(http: Http) -> str:
     """`worker.http` as JSON, with durations as strings."""
-    value = http.model_dump(mode="json", by_alias=True, exclude={"body"})
-    value = {key: item for key, item in value.items() if item is not None}
-    if http.body is not None:
-        # As text: a template that is nothing but a string could not be told from JSON written as a string.
-        value["body"] = json.dumps(http.body)
+    # The worker reads body as the policy does: a string holds JSON, anything else is the template itself.
+    value = {key: item for key, item in http.model_dump(mode="json", by_alias=True).items() if item is not None}
     # Kubernetes replaces $(NAME) in the values of variables. No JSON needs a $ to be written as such.
     return json.dumps(value, separators=(",", ":")).replace("$", "\\u0024")
 
