@@ -85,7 +85,7 @@ class World:
     spreads: bool = True
     records: dict[str, UserRecord] = field(default_factory=dict)
     states: dict[str, UserState] = field(default_factory=dict)
-    ledger: Ledger = Ledger()
+    ledger: Ledger = field(default_factory=Ledger)
     arrivals: list[tuple[int, str]] = field(default_factory=list)
     running: list[tuple[int, str, int, bool]] = field(default_factory=list)
     flying: dict[tuple[str, int], PlannedBatch] = field(default_factory=dict)
