@@ -105,9 +105,9 @@ class Http(Model):
     """HTTP method of the calls."""
 
     body: JsonTemplate | None = None
-    """Template of a JSON body, as YAML or as a string that holds JSON. In its strings the placeholders of url
-    are filled in, and the string "{tokens}" becomes the list of tokens that changed. Absent: POST, PUT and PATCH send
-    {"userId", "wallet", "priority", "tokens"}, other methods nothing."""
+    """Template of a JSON body, as YAML or as a string that holds JSON (in which a null survives kubectl apply). In its
+    strings the placeholders of url are filled in, and the string "{tokens}" becomes the list of tokens that changed.
+    Absent: POST, PUT and PATCH send {"userId", "wallet", "priority", "tokens"}, other methods nothing."""
 
     headers: Annotated[
         tuple[Header, ...],
