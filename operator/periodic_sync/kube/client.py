@@ -36,7 +36,8 @@ METADATA_LIST_ONLY = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: InvalidError,
-    401: ForbiddenError,
+    # A token that is no longer accepted is renewed within the minute: trouble on the way, and no refusal.
+    401: UnavailableError,
     403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
@@ -50,7 +51,7 @@ class KubeClient:
     """Requests to one API server. Every method raises an `ApiError`, and `UnavailableError` where nothing is known."""
 
     def __init__(self, api: ApiClient) -> None:
-        self._api = api
+        self.api = api
 
     async def get(self, resource: Resource, namespace: str, name: str, *, metadata_only: bool = False) -> Object:
         accept = METADATA_ONLY if metadata_only else "application/json"
@@ -112,17 +113,29 @@ class KubeClient:
         path = resource.path(namespace, name)
         return await self._send("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> bool:
-        """Delete in the background, only the object of that UID where one is given. Returns: whether it was there."""
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> bool:
+        """Delete, dependents in the background; only the very object where its UID or version is given.
+
+        Returns: whether that was there.
+        """
+        wanted = {"uid": uid, "resourceVersion": resource_version}
         options: Object = {"propagationPolicy": "Background"}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+        if preconditions := {key: value for key, value in wanted.items() if value is not None}:
+            options["preconditions"] = preconditions
         try:
             await self._send("DELETE", resource.path(namespace, name), body=options)
         except NotFoundError:
             return False
         except ConflictError:
-            if uid is None:
+            if not preconditions:
                 raise
             return False
         return True
@@ -198,7 +211,7 @@ class KubeClient:
         content_type: str = "application/json",
         timeout: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        request = await self._api.param_serialize(
+        request = await self.api.param_serialize(
             method,
             path,
             query_params=list(query),
@@ -207,7 +220,7 @@ class KubeClient:
             auth_settings=["BearerToken"],
         )
         try:
-            answer = await self._api.call_api(*request, _request_timeout=timeout)
+            answer = await self.api.call_api(*request, _request_timeout=timeout)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise UnavailableError(_why(error)) from error
         response: aiohttp.ClientResponse = answer.response

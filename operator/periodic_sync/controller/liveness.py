@@ -1,0 +1,43 @@
+"""Is scheduling still progressing? What the liveness probe asks, and what restarts the operator when it is not."""
+
+import time
+
+from aiohttp import web
+
+from periodic_sync.controller.policies import Policies
+
+LONGEST_TURN_SECONDS = 300.0
+"""A turn has many requests of at most 10 s each; one that takes this long hangs."""
+
+LONGEST_REST_SECONDS = 120.0
+"""Turns follow each other within seconds, also while the API server is away."""
+
+
+def stuck(policies: Policies, *, now: float) -> list[str]:
+    """A sentence for each loop that no longer progresses. `now`: monotonic seconds.
+
+    An API server that can't be reached is no reason: restarting the operator would not bring it back.
+    """
+    found = []
+    for loop in policies.loops:
+        if loop.turn_began is not None:
+            if now - loop.turn_began > LONGEST_TURN_SECONDS:
+                found.append(f"{loop.name}: a turn has been running for {now - loop.turn_began:.0f} s")
+        elif now - loop.last_ended > LONGEST_REST_SECONDS:
+            found.append(f"{loop.name}: no turn for {now - loop.last_ended:.0f} s")
+    return found
+
+
+async def serve(policies: Policies, *, host: str, port: int) -> web.AppRunner:
+    """Answer `GET /healthz` until the runner is cleaned up: 200 `ok`, or 500 with what is stuck."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        found = stuck(policies, now=time.monotonic())
+        return web.Response(status=500 if found else 200, text="\n".join(found or ["ok"]) + "\n")
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner

@@ -1,0 +1,120 @@
+"""The loop of one policy: turns, each woken by an event or by the next due time, and at least one every tick.
+
+A turn reads everything anew, so that an event lost costs a tick and nothing else. Whatever goes wrong in a turn is
+waited out here: one policy's trouble never stops another's loop, nor its own for good.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from periodic_sync.api.durations import SECOND
+from periodic_sync.api.errors import ApiError, ConflictError
+from periodic_sync.core.transitions import SupersededError
+
+TICK = 10 * SECOND
+SHORTEST_REST_SECONDS = 0.05
+"""Events come in crowds; a turn that begins a moment later sees them all."""
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 10.0
+CONFLICTS_IN_A_ROW = 20
+"""Lost races are retried at once; that many in a row are no race any more."""
+
+log = logging.getLogger(__name__)
+
+
+class PolicyGoneError(Exception):
+    """The policy was deleted, or made again under another UID: its loop ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What a turn wants next. `at`: the next moment that matters, in ms since the epoch; None: only the tick."""
+
+    now: int
+    at: int | None
+
+
+class PolicyLoop:
+    """Runs one policy's turns until stopped. `turn` does one and says when the next is due."""
+
+    def __init__(self, name: str, turn: Callable[[], Awaitable[Schedule]]) -> None:
+        self.name = name
+        self._turn = turn
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._pause = FIRST_PAUSE_SECONDS
+        self._conflicts = 0
+        self.turn_began: float | None = None
+        """Monotonic seconds; None between turns."""
+        self.last_ended = time.monotonic()
+        """When a turn last ended, well or not: the heartbeat."""
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the turn that runs."""
+        self._stopping = True
+        self._woken.set()
+
+    async def run(self) -> None:
+        while not self._stopping:
+            self._woken.clear()
+            self.turn_began = time.monotonic()
+            try:
+                rest = await self._one_turn()
+            except PolicyGoneError:
+                return
+            finally:
+                self.last_ended = time.monotonic()
+                took = self.last_ended - self.turn_began
+                self.turn_began = None
+            if rest is None:
+                continue
+            # Resting as long as the turn took keeps half of a core free, however many events come.
+            await self._sleep(max(SHORTEST_REST_SECONDS, min(took, 1.0)), interruptible=False)
+            await self._sleep(rest, interruptible=True)
+
+    async def _one_turn(self) -> float | None:
+        """Returns: seconds until the next turn unless woken; None: at once."""
+        try:
+            schedule = await self._turn()
+        except PolicyGoneError:
+            raise
+        except (ConflictError, SupersededError) as conflict:
+            self._conflicts += 1
+            if self._conflicts < CONFLICTS_IN_A_ROW:
+                log.debug("lost a race", extra={"policy": self.name, "error": str(conflict)})
+                return None
+            return self._after_trouble(f"lost {self._conflicts} races in a row: {conflict}")
+        except ApiError as error:
+            return self._after_trouble(str(error))
+        except Exception:
+            log.exception("turn failed", extra={"policy": self.name})
+            return LONGEST_PAUSE_SECONDS
+        if self._pause > FIRST_PAUSE_SECONDS:
+            log.warning("scheduling goes on", extra={"policy": self.name})
+        self._pause, self._conflicts = FIRST_PAUSE_SECONDS, 0
+        until = TICK if schedule.at is None else min(TICK, max(0, schedule.at - schedule.now))
+        return until / SECOND
+
+    def _after_trouble(self, error: str) -> float:
+        pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        log.warning("nothing is scheduled until the API server answers", extra={"policy": self.name, "error": error})
+        return pause
+
+    async def _sleep(self, seconds: float, *, interruptible: bool) -> None:
+        if self._stopping or seconds <= 0:
+            return
+        if not interruptible:
+            await asyncio.sleep(seconds)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,60 @@
+"""Telling people: the status of the policy, and Events at its turning points."""
+
+from collections.abc import Callable
+
+from periodic_sync.api.durations import SECOND
+from periodic_sync.api.names import Condition
+from periodic_sync.core.objects import PolicyRef
+from periodic_sync.core.status import Findings, Status, changes, fold, is_urgent
+from periodic_sync.kube.client import KubeClient
+from periodic_sync.kube.events import PolicyEvents
+from periodic_sync.kube.resources import SYNC_POLICIES
+
+COUNTERS_EVERY = 5 * SECOND
+
+
+class Reporter:
+    """Writes one policy's status: what a person waits for at once, counters at most every 5 s."""
+
+    def __init__(self, client: KubeClient, policy: PolicyRef, events: PolicyEvents, clock: Callable[[], int]) -> None:
+        self._client = client
+        self._policy = policy
+        self._events = events
+        self._clock = clock
+        self._written_at = 0
+
+    async def report(self, before: Status, found: Findings) -> int | None:
+        """Bring the status from `before`, as it was read, to what was found.
+
+        Returns: when to come again for what was put off, in ms; None: everything is written.
+        """
+        after = fold(before, found)
+        patch = changes(before, after)
+        if not patch:
+            return None
+        now = self._clock()
+        next_write = self._written_at + COUNTERS_EVERY
+        if not is_urgent(before, patch) and self._written_at <= now < next_write:
+            return next_write
+        await self._client.merge_status(SYNC_POLICIES, self._policy.namespace, self._policy.name, patch)
+        self._written_at = now
+        await self._tell_turns(before, after)
+        return None
+
+    async def _tell_turns(self, before: Status, after: Status) -> None:
+        """An Event where a condition turns, or a new reason is given for one that stays."""
+        old = {condition["type"]: condition for condition in before.get("conditions") or []}
+        new = {condition["type"]: condition for condition in after["conditions"]}
+        for kind, condition in new.items():
+            was = old.get(kind, {})
+            if (condition["status"], condition["reason"]) == (was.get("status"), was.get("reason")):
+                continue
+            if condition["status"] == ("True" if kind == Condition.STALLED else "False"):
+                await self._events.warning(condition["reason"], condition["message"])
+            elif kind == Condition.READY:
+                await self._events.normal(condition["reason"], condition["message"])
+        token = after.get("lastCompletedRequest")
+        if token and token != before.get("lastCompletedRequest"):
+            await self._events.normal(
+                "RequestCompleted", f"Everyone asked for by request {token} was synced or failed."
+            )

@@ -1,0 +1,116 @@
+"""Plan and claim: from the users as they are to the Jobs that sync them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from periodic_sync.api.policy import SyncPolicy
+from periodic_sync.controller.claiming import claim
+from periodic_sync.controller.creating import JobMaker
+from periodic_sync.controller.flights import Flights
+from periodic_sync.controller.open_ledger import OpenLedger
+from periodic_sync.controller.storytelling import Storyteller
+from periodic_sync.controller.users import Users
+from periodic_sync.core import transitions
+from periodic_sync.core.ledger import Ledger, Scope
+from periodic_sync.core.plan import DUE, Plan, plan
+from periodic_sync.core.requests import Asked, read_request
+from periodic_sync.core.status import Counts
+from periodic_sync.core.tick import Tick
+from periodic_sync.kube.events import PolicyEvents
+
+UNKNOWN_TOLD = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduling:
+    """What planning and claiming take for one policy."""
+
+    flights: Flights
+    events: PolicyEvents
+    story: Storyteller
+
+    async def run(
+        self,
+        policy: SyncPolicy,
+        ledger: OpenLedger,
+        users: Users,
+        maker: JobMaker | None,
+        *,
+        is_blocked: bool,
+        now: int,
+    ) -> Plan:
+        """Plan on users that were read after the ledger, and claim what was planned.
+
+        `maker`: None where Jobs can't be made. `is_blocked`: something else forbids claims for now.
+        Raises: ConflictError, SupersededError, ApiError.
+        """
+        asked = read_request(policy.annotations)
+        is_new = asked is not None and _take(asked, ledger, users)
+        in_flight = await self.flights.users(ledger.ledger)
+        tick = Tick(
+            spec=policy.spec,
+            ledger=ledger.ledger,
+            now=now,
+            in_flight=in_flight or frozenset(),
+            named=_named(asked, ledger.ledger),
+            may_claim=maker is not None and in_flight is not None and not is_blocked,
+        )
+        made = plan(users.all(), tick)
+        self.story.tell(made)
+        if is_new and asked is not None:
+            await self._tell_request(asked, made)
+        self._stage(made, ledger)
+        if made.jobs and maker is not None:
+            files = await claim(made, ledger, maker, highest_in_store=users.highest_claim)
+            self.flights.took_off(files)
+        return made
+
+    @staticmethod
+    def _stage(made: Plan, ledger: OpenLedger) -> None:
+        staged = ledger.ledger
+        if made.cohorts is not None:
+            staged = transitions.spread(staged, at=made.cohorts.at, cohorts=made.cohorts.count)
+        request = staged.request
+        if request is not None and not request.completed and made.tick.spec.enabled and not made.counters.requested:
+            staged = transitions.complete_request(staged, token=request.token)
+        ledger.stage(staged)
+
+    async def _tell_request(self, asked: Asked, made: Plan) -> None:
+        whom = f"{len(asked.users)} users by id" if asked.scope is Scope.NAMED else f"{asked.scope.value} users"
+        await self.events.normal("RequestQueued", f"Request {asked.token} asks to sync {whom}.")
+        if made.unknown_users:
+            some = ", ".join(sorted(made.unknown_users)[:UNKNOWN_TOLD])
+            await self.events.warning(
+                "UnknownUsers",
+                f"Request {asked.token} names {len(made.unknown_users)} users that the store does not have, such as "
+                f"{some}: check the ids in the annotation",
+            )
+
+
+def _take(asked: Asked, ledger: OpenLedger, users: Users) -> bool:
+    """Queue the request. Returns: whether it is new."""
+    before = ledger.ledger
+    ledger.stage(transitions.take_request(before, token=asked.token, scope=asked.scope, claim=users.highest_claim))
+    return ledger.ledger is not before
+
+
+def _named(asked: Asked | None, ledger: Ledger) -> frozenset[str]:
+    """The ids of the ledger's request, as long as the annotation carries its token."""
+    request = ledger.request
+    return asked.users if asked is not None and request is not None and request.token == asked.token else frozenset()
+
+
+def counts(made: Plan) -> Counts:
+    """The plan's count of users, as it is once its Jobs are claimed."""
+    planned: Mapping[str, bool] = {
+        user.record.user_id: user.reason in DUE for job in made.jobs for batch in job.batches for user in batch.users
+    }
+    counters = made.counters
+    return Counts(
+        total=counters.total,
+        active=counters.active,
+        stale=counters.stale,
+        due=counters.due - sum(planned.values()),
+        in_flight=counters.in_flight + len(planned),
+        next_due=made.next_due,
+    )

@@ -1,0 +1,254 @@
+"""`status` of a SyncPolicy, folded from what a turn found.
+
+Counters are recomputed each time and never incremented. A condition keeps its transition time while its status stays.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from periodic_sync.api.names import Condition
+from periodic_sync.core.ledger import Breaker, Ledger, Phase
+
+Status = dict[str, Any]
+
+LONGEST_MESSAGE = 2048
+
+COUNTERS = frozenset(
+    {
+        "isMarketHours",
+        "totalUsers",
+        "activeUsers",
+        "staleUsers",
+        "dueUsers",
+        "inFlightUsers",
+        "skippedEntries",
+        "activeJobs",
+        "lastScheduleTime",
+        "lastSyncTime",
+        "nextScheduledSync",
+        "usersSynced",
+        "usersFailed",
+    }
+)
+"""Fields that may wait for a moment to be written together; all others say something a person waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Users as counted by the last plan. `stale` are active ones; `due` are not in flight."""
+
+    total: int
+    active: int
+    stale: int
+    due: int
+    in_flight: int
+    next_due: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something that a person has to mend: a condition's reason, and a sentence with the cause and the fix."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one turn found, as far as the status tells it. An obstacle that is None is not in the way."""
+
+    now: int
+    generation: int
+    """Of the spec that the turn read."""
+    enabled: bool
+    store: str
+    is_market_hours: bool | None = None
+    ledger: Ledger | None = None
+    counts: Counts | None = None
+    """None: unknown, since the store could not be read; the last known stay."""
+    skipped: int = 0
+    store_note: str = ""
+    """What a person should know of a store that works all the same."""
+    store_obstacle: Obstacle | None = None
+    stalled: Obstacle | None = None
+    rebuilding: Obstacle | None = None
+    worker_obstacle: Obstacle | None = None
+
+
+def fold(previous: Status, found: Findings) -> Status:
+    """The whole new status. Fields of which nothing is known keep what `previous` says."""
+    status = {**previous, "store": found.store}
+    acknowledged = found.ledger is not None and is_acknowledged(found.ledger, found.generation)
+    if acknowledged:
+        status |= {"observedGeneration": found.generation, "enabled": found.enabled}
+    if found.is_market_hours is not None:
+        status["isMarketHours"] = found.is_market_hours
+    if found.ledger is not None:
+        status |= _from_ledger(found.ledger)
+    if found.counts is not None:
+        status |= _from_counts(found.counts, found)
+    if not found.enabled:
+        status |= {"dueUsers": 0, "nextScheduledSync": None}
+    conditions = _conditions(found)
+    # Without a ledger nothing is acted on, but the reason why must be seen to belong to this spec.
+    status["running"] = found.enabled and conditions[Condition.READY][1] in _RUNNING
+    if not acknowledged and found.enabled and found.ledger is None:
+        status["observedGeneration"] = found.generation
+    status["conditions"] = _with_transition_times(previous.get("conditions") or [], conditions, found)
+    return {key: value for key, value in status.items() if value is not None}
+
+
+def is_acknowledged(ledger: Ledger, generation: int) -> bool:
+    """Whether the spec of that generation is in force: it is the ledger's, and, when that disables the policy, no claim
+    made before can still become a Job."""
+    if ledger.generation != generation:
+        return False
+    return ledger.enabled or all(job.phase is not Phase.CLAIMED for job in ledger.jobs)
+
+
+def changes(previous: Status, new: Status) -> Status:
+    """The merge patch from one status to the other; empty where they are equal."""
+    gone = dict.fromkeys(previous.keys() - new.keys())
+    return {key: value for key, value in new.items() if previous.get(key) != value or key not in previous} | gone
+
+
+def is_urgent(previous: Status, patch: Status) -> bool:
+    """Whether a person or a program waits for this patch: an acknowledgement, a token, a condition. Counters, and the
+    words of a condition that stays as it is, may wait to be written together."""
+    if patch.keys() - COUNTERS - {"conditions"}:
+        return True
+    return "conditions" in patch and _essence(patch["conditions"]) != _essence(previous.get("conditions") or [])
+
+
+def _essence(conditions: list[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    return [
+        tuple(condition.get(key) for key in ("type", "status", "reason", "observedGeneration"))
+        for condition in conditions
+    ]
+
+
+def format_instant(milliseconds: int) -> str:
+    """RFC 3339 in whole seconds, as the API server writes times."""
+    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_NOT_READ = ("Unknown", "NotRead", "The store has not been read yet")
+_RUNNING = frozenset({"Scheduling", "WorkerFailing", "JobRefused"})
+
+
+def _from_ledger(ledger: Ledger) -> Status:
+    request = ledger.request
+    return {
+        "activeJobs": len(ledger.jobs),
+        "lastScheduleTime": _instant(ledger.last_schedule),
+        "lastSyncTime": _instant(ledger.last_sync),
+        "lastHandledRequest": request.token if request else None,
+        "lastCompletedRequest": ledger.last_completed_request or None,
+        "usersSynced": sum(ledger.totals.synced.values()),
+        "usersFailed": sum(ledger.totals.failed.values()),
+    }
+
+
+def _from_counts(counts: Counts, found: Findings) -> Status:
+    return {
+        "totalUsers": counts.total,
+        "activeUsers": counts.active,
+        "staleUsers": counts.stale,
+        "dueUsers": counts.due,
+        "inFlightUsers": counts.in_flight,
+        "nextScheduledSync": _instant(counts.next_due),
+        "skippedEntries": found.skipped,
+    }
+
+
+def _instant(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else format_instant(milliseconds)
+
+
+def _conditions(found: Findings) -> dict[Condition, tuple[str, str, str]]:
+    """Type to (status, reason, message)."""
+    conditions: dict[Condition, tuple[str, str, str]] = {Condition.READY: _ready(found)}
+    if found.store_obstacle:
+        conditions[Condition.STORE_READY] = ("False", found.store_obstacle.reason, found.store_obstacle.message)
+    elif found.counts is not None:
+        conditions[Condition.STORE_READY] = ("True", "Readable", found.store_note or _users(found.counts))
+    if found.stalled:
+        conditions[Condition.STALLED] = ("True", found.stalled.reason, found.stalled.message)
+    return conditions
+
+
+def _ready(found: Findings) -> tuple[str, str, str]:
+    if not found.enabled:
+        return "True", "Paused", _paused(found.ledger)
+    if found.stalled:
+        return "False", "Stalled", found.stalled.message
+    if found.rebuilding:
+        return "False", "RebuildingLedger", found.rebuilding.message
+    if found.store_obstacle:
+        return "False", "StoreNotReady", found.store_obstacle.message
+    ledger = found.ledger
+    if ledger is not None and ledger.breaker.is_open:
+        return "False", "WorkerFailing", _failing(ledger.breaker)
+    if ledger is not None and ledger.refusal is not None:
+        until = format_instant(ledger.refusal.until())
+        return "False", "JobRefused", f"The API server refused a Job, next try after {until}: {ledger.refusal.message}"
+    if found.worker_obstacle:
+        return "False", found.worker_obstacle.reason, found.worker_obstacle.message
+    return "True", "Scheduling", _scheduling(found)
+
+
+def _paused(ledger: Ledger | None) -> str:
+    running = ledger.batches_in_flight() if ledger else 0
+    still = f" {running} batches claimed before still run to their end." if running else ""
+    return f"spec.enabled is false: no new batch starts.{still}"
+
+
+def _failing(breaker: Breaker) -> str:
+    return (
+        f"{breaker.failed_batches} batches in a row ended without a single user synced. One probe batch is sent every "
+        "30 s, and syncing resumes with the first success. See the logs of the last worker pods, and whether the "
+        "service they call is up"
+    )
+
+
+def _scheduling(found: Findings) -> str:
+    if found.counts is None:
+        return "Reading the users."
+    hours = "in market hours" if found.is_market_hours else "outside market hours"
+    return f"Syncing {found.counts.active} active users, {hours}."
+
+
+def _users(counts: Counts) -> str:
+    return f"{counts.total} users, {counts.active} of them active"
+
+
+def _with_transition_times(
+    previous: list[Mapping[str, Any]], conditions: Mapping[Condition, tuple[str, str, str]], found: Findings
+) -> list[dict[str, Any]]:
+    before = {condition.get("type"): condition for condition in previous}
+    result = []
+    for kind in Condition:
+        if kind not in conditions:
+            if kind is not Condition.STORE_READY:
+                continue
+            if kind in before:
+                result.append(dict(before[kind]))
+                continue
+        status, reason, message = conditions.get(kind, _NOT_READ)
+        old = before.get(kind)
+        kept = old is not None and old.get("status") == status
+        result.append(
+            {
+                "type": kind.value,
+                "status": status,
+                "reason": reason,
+                "message": message[:LONGEST_MESSAGE],
+                "observedGeneration": found.generation,
+                "lastTransitionTime": old["lastTransitionTime"]
+                if old is not None and kept
+                else format_instant(found.now),
+            }
+        )
+    return result
