@@ -24,8 +24,9 @@ def make(tag: str) -> None:
         available = hierarchy / "cgroup.controllers"
         if available.exists():
             # kubelet refuses a cgroup in which one of its controllers is switched off.
-            wanted = " ".join(f"+{name}" for name in available.read_text().split())
-            (hierarchy / "cgroup.subtree_control").write_text(wanted)
+            for controller in available.read_text().split():
+                with contextlib.suppress(OSError):
+                    (hierarchy / "cgroup.subtree_control").write_text(f"+{controller}")
         (hierarchy / tag).mkdir(exist_ok=True)
 
 

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from localcluster import cgroups, components, dns, kubeconfig, network, node
 from localcluster.api import Api, answers
@@ -56,15 +55,20 @@ def create(wanted: Wanted) -> None:
         tear_down(paths)
         shutil.rmtree(paths.failed_logs, ignore_errors=True)
         try:
-            with step(f"starting cluster {wanted.name}", "5 s" if wanted.control_plane_only else "15 s"):
+            with step(f"starting cluster {wanted.name}", "5 to 10 s"):
                 state = _allocate(paths, binary, wanted.control_plane_only)
                 _start_everything(paths, state, wanted.wait_seconds)
                 write_state(paths, state.made_ready())
                 kubeconfig.add_entries(wanted.kubeconfig, kubeconfig.for_people(paths, state))
-        except BaseException:
-            if not wanted.keep_after_failure:
-                _keep_logs(paths)
-                tear_down(paths)
+        except BaseException as problem:
+            if wanted.keep_after_failure:
+                raise
+            _keep_logs(paths)
+            tear_down(paths)
+            if isinstance(problem, LocalClusterError):
+                # The folder its text points to is gone now.
+                moved = str(problem).replace(str(paths.logs), str(paths.failed_logs))
+                raise LocalClusterError(moved) from problem
             raise
 
 
@@ -125,7 +129,7 @@ def _start_node(paths: ClusterPaths, state: ClusterState, api: Api, pause: Path,
     dns.publish(api, state.block)
     for component in ("kube-scheduler", "kube-proxy", "coredns"):
         start_component(component, paths, state)
-    holder = _living_holder(paths, state)
+    holder = living_holder(paths, state)
     await_component("containerd", paths, lambda: node.containerd_answers(holder), seconds)
     with tempfile.TemporaryFile() as archive:
         archive.write(pause_archive(pause))
@@ -146,7 +150,7 @@ def _write_identities(paths: ClusterPaths, state: ClusterState) -> None:
         kubeconfig.write(paths.kubeconfig(identity.name), kubeconfig.for_component(paths, state, identity.name))
 
 
-def _living_holder(paths: ClusterPaths, state: ClusterState) -> ProcessRecord:
+def living_holder(paths: ClusterPaths, state: ClusterState) -> ProcessRecord:
     holder = holder_of(paths, state)
     if holder is None or not is_running(holder):
         raise LocalClusterError(f"Cluster {paths.name} is dead: delete it and create it again.")
@@ -154,7 +158,7 @@ def _living_holder(paths: ClusterPaths, state: ClusterState) -> ProcessRecord:
 
 
 def start_component(component: str, paths: ClusterPaths, state: ClusterState) -> ProcessRecord:
-    join = _living_holder(paths, state) if state.has_node else None
+    join = living_holder(paths, state) if state.has_node else None
     argv = components.command(component, paths, state)
     return launch(Launch(argv, paths.log(component), paths.record(component), join=join))
 
@@ -171,12 +175,6 @@ def await_component(component: str, paths: ClusterPaths, works: Callable[[], boo
         raise LocalClusterError(f"{component} of cluster {paths.name} ended as soon as it was started. {logged()}")
 
 
-def load(paths: ClusterPaths, state: ClusterState, archive: IO[bytes]) -> None:
-    if not state.has_node:
-        raise LocalClusterError(f"Cluster {paths.name} has no node that could hold an image: it was made without one.")
-    node.import_image(_living_holder(paths, state), archive)
-
-
 def tear_down(paths: ClusterPaths) -> None:
     """Needs no file to be right: addresses a cluster by what the kernel knows of it, and by recorded processes."""
     records = read_records(paths.records)
@@ -191,7 +189,6 @@ def tear_down(paths: ClusterPaths) -> None:
 def _keep_logs(paths: ClusterPaths) -> None:
     if paths.logs.is_dir():
         shutil.copytree(paths.logs, paths.failed_logs, dirs_exist_ok=True)
-        say(f"the logs of the failed cluster are kept in {paths.failed_logs}")
 
 
 def delete(name: str, kubeconfig_path: Path) -> None:

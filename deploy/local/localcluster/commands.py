@@ -16,6 +16,7 @@ from localcluster.api import Api
 from localcluster.errors import LocalClusterError
 from localcluster.golang import ensure_binary, kubernetes_version
 from localcluster.images import BASE_IMAGE, ensure_base_image, ensure_pause, saved_image
+from localcluster.node import import_image
 from localcluster.packages import IMAGE_TOOLS, NODE_TOOLS, ensure_tools
 from localcluster.paths import ClusterPaths, clusters_root
 from localcluster.processes import ProcessRecord, is_frozen, is_running, kill_all, read_record, resident_bytes, send
@@ -114,20 +115,27 @@ def version(options: Options) -> None:
     print(f"kind (periodic-sync's local cluster) kubernetes {kubernetes_version()}")
 
 
-def load_docker_image(options: Options) -> None:
+def _node_of(options: Options) -> ProcessRecord:
     paths, state = existing(options.name)
+    if not state.has_node:
+        raise LocalClusterError(f"Cluster {paths.name} has no node that could hold an image: it was made without one.")
+    return cluster.living_holder(paths, state)
+
+
+def load_docker_image(options: Options) -> None:
+    holder = _node_of(options)
     for image in options.images:
         with step(f"loading {image} into cluster {options.name}", "5 to 15 s"), saved_image(image) as archive:
-            cluster.load(paths, state, archive)
+            import_image(holder, archive)
 
 
 def load_image_archive(options: Options) -> None:
-    paths, state = existing(options.name)
+    holder = _node_of(options)
     for file in options.archives:
         if not file.is_file():
             raise LocalClusterError(f"There is no archive {file}.")
         with step(f"loading {file} into cluster {options.name}", "5 to 15 s"), file.open("rb") as archive:
-            cluster.load(paths, state, archive)
+            import_image(holder, archive)
 
 
 def _chosen(options: Options) -> tuple[ClusterPaths, ClusterState]:

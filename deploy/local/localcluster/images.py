@@ -100,11 +100,12 @@ def ensure_base_image() -> str:
 
 
 def _label_of(image: str) -> str:
-    asked = ["buildah", "inspect", "--type", "image", "--format", "{{json .OCIv1.Config.Labels}}", image]
+    asked = ["buildah", "inspect", "--type", "image", image]
     result = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
     if result.returncode != 0:
         return ""
-    return str((json.loads(result.stdout or "null") or {}).get(_KEY_LABEL, ""))
+    labels = json.loads(result.stdout)["OCIv1"].get("config", {}).get("Labels") or {}
+    return str(labels.get(_KEY_LABEL, ""))
 
 
 def _bootstrap(archive: Path) -> None:

@@ -9,6 +9,8 @@ from localcluster.errors import LocalClusterError
 from localcluster.paths import cache_root
 from localcluster.progress import say
 
+_PATIENCE_SECONDS = 2.0
+
 
 @contextmanager
 def exclusive(name: str, seconds: float) -> Iterator[None]:
@@ -17,7 +19,7 @@ def exclusive(name: str, seconds: float) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / name).open("w") as file:
         deadline = time.monotonic() + seconds
-        told = False
+        patience = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -27,8 +29,8 @@ def exclusive(name: str, seconds: float) -> Iterator[None]:
                     raise LocalClusterError(
                         f"Another command has been working on '{name}' for {seconds:.0f} s. Wait for it or end it."
                     ) from None
-                if not told:
+                if time.monotonic() > patience:
                     say(f"waiting for another command that works on '{name}'")
-                    told = True
+                    patience = deadline
                 time.sleep(0.2)
         yield

@@ -32,6 +32,7 @@ mount -t tmpfs -o mode=755 tmpfs /var/log
 if [ ! -e "$2" ]; then mkdir -p "$1"; mount --bind /run/kept "$1"; fi
 for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops \\
                kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
+  [ -e "/proc/sys/$setting" ] || continue
   copy="/run/settings/$(basename "$setting")"
   cat "/proc/sys/$setting" > "$copy"
   mount --bind "$copy" "/proc/sys/$setting"
