@@ -19,7 +19,7 @@ class UserRecord:
     time_zone: str | None = None
     """An IANA name that exists: this user's market hours instead of the policy's zone."""
     sync_requested_at: int | None = None
-    changed_tokens: Mapping[str, int] = NO_TOKENS
+    changed_tokens: Mapping[str, int] = field(default_factory=lambda: NO_TOKENS)
     """Token address to the instant of its change; a hint that never makes anyone due."""
 
 
