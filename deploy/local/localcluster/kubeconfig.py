@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,13 @@ def _config(name: str, server: dict[str, str], user: dict[str, str]) -> Config:
 
 def write(path: Path, config: Config) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    _write_text(path, json.dumps(config, indent=2) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     draft.touch(mode=0o600)
-    draft.write_text(json.dumps(config, indent=2) + "\n")
+    draft.write_text(text)
     draft.replace(path)
 
 
@@ -121,10 +126,13 @@ def _read(path: Path) -> tuple[Config, bool]:
 def _replace(path: Path, config: Config, as_json: bool) -> None:
     # A link stays a link: people keep this file elsewhere and link to it.
     target = path.resolve()
-    write(target, config)
-    if not as_json:
-        text = _kubectl("config", "view", "--raw", "-o", "yaml", f"--kubeconfig={target}")
-        target.write_text(text)
+    if as_json:
+        write(target, config)
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as draft:
+        json.dump(config, draft)
+        draft.flush()
+        _write_text(target, _kubectl("config", "view", "--raw", "-o", "yaml", f"--kubeconfig={draft.name}"))
 
 
 def find_kubectl() -> str:
