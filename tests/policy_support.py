@@ -81,7 +81,7 @@ EVERY_FIELD: Spec = {
             "body": {"user": "{userId}", "wallets": ["{wallet}"], "deep": {"full": True, "depth": 2}},
             "headers": [{"name": "X-Source", "value": "periodic-sync"}],
             "bearerTokenSecretRef": {"name": "sync", "key": "token"},
-            "timeout": "1500ms",
+            "timeout": "1s500ms",
             "attempts": 10,
             "concurrency": 100,
             "requestsPerSecond": 50,
@@ -134,7 +134,7 @@ GOOD_CHANGES: dict[str, Spec] = {
     "a body that is a list": {"worker": {"http": {"body": ["{userId}"]}}},
     "a URL with an IPv6 address": {"worker": {"http": {"url": "http://[fd00::1]:8080/{userId}"}}},
     "a URL with nothing but a host": {"worker": {"http": {"url": "http://sync"}}},
-    "a time-out in milliseconds": {"worker": {"http": {"timeout": "500ms"}}},
+    "a time-out in milliseconds": {"worker": {"http": {"timeout": "1500ms"}}},
     "resources of every spelling": {
         "worker": {"resources": {"limits": {"cpu": 2, "memory": "1.5Gi", "x.io/gpu": "1"}}}
     },
