@@ -100,8 +100,8 @@ def test_changes_are_one_piece_until_they_outgrow_a_part() -> None:
 
 @pytest.mark.parametrize(
     ("name", "ours"),
-    [("journal", True), ("recent", True), ("base-1-0", True), ("base-16-15", True)]
-    + [(name, False) for name in ("", "gone", "base", "base-1", "base-1-0-0", "base-x-0", "journal-1", "other")],
+    [("journal", True), ("recent", True), ("b1-0", True), ("b16-15", True)]
+    + [(name, False) for name in ("", "gone", "b", "b1", "b1-0-0", "bx-0", "journal-1", "other")],
 )
 def test_part_names(name: str, ours: bool) -> None:
     assert is_part(name) is ours
@@ -125,7 +125,7 @@ def test_the_base_grows_into_more_parts_and_the_old_cut_goes() -> None:
         chunk = {f"user-{n:032d}": UserState(last_claim=CLAIM + n) for n in range(start, start + 500)}
         everyone |= chunk
         view = performed(view, plan_changes(view, chunk))
-    counts = {name.split("-")[1] for name in view.base()}
+    counts = {name[1:].split("-")[0] for name in view.base()}
     assert len(counts) == 1
     assert len(view.base()) == int(counts.pop()) > 1
     assert merge(part.users for part in view.parts.values()) == everyone
@@ -245,7 +245,8 @@ class Interleaving:
 
     def perform(self, operator: Operator, write: Write) -> None:
         assert operator.view is not None
-        self.seen[f"{write.part.split('-')[0]}{' deleted' * write.delete}"] += 1
+        kind = write.part if write.part in ("journal", "recent") else "base"
+        self.seen[kind + " deleted" * write.delete] += 1
         self.versions += 1
         parts = dict(operator.view.parts)
         if write.delete:

@@ -1,10 +1,9 @@
 """The ConfigMaps that hold a policy's state: their names, labels and owner, and what is read from them."""
 
-import hashlib
 from dataclasses import dataclass
-from typing import Any
 
-from periodic_sync.api.names import API_VERSION, KIND, MANAGED_BY, MANAGED_BY_LABEL, POLICY_LABEL, ROLE_LABEL, Role
+from periodic_sync.api.names import POLICY_LABEL, ROLE_LABEL, Role
+from periodic_sync.core import objects as core
 from periodic_sync.stores.base import Owner, StoreNotReady
 from periodic_sync.stores.mirror import Object, Selection
 from periodic_sync.stores.state_format import FORMAT, decode, decode_marks
@@ -12,8 +11,6 @@ from periodic_sync.stores.state_plan import Part, is_part
 
 GONE = "gone"
 """The part that holds since when users are gone, and no states."""
-
-_UID_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +38,7 @@ class StateObjects:
 
     def body(self, part: str, text: str, *, version: str | None, spent: int = 0) -> Object:
         """The object to write, as a compare-and-swap where there is a version. spent: as in `Part`."""
-        metadata: dict[str, Any] = {
-            "name": self.name(part),
-            "namespace": self.namespace,
-            "labels": {
-                MANAGED_BY_LABEL: MANAGED_BY,
-                POLICY_LABEL: self.owner.name,
-                ROLE_LABEL: Role.STATE.value,
-            },
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": KIND,
-                    "name": self.owner.name,
-                    "uid": self.owner.uid,
-                    "controller": True,
-                }
-            ],
-        }
+        metadata = core.metadata(self._policy, self.name(part), role=Role.STATE)
         if version is not None:
             metadata["resourceVersion"] = version
         data = {"version": FORMAT, "users": text, **({"spent": str(spent)} if spent else {})}
@@ -93,9 +73,12 @@ class StateObjects:
             f"of SyncPolicy {self.owner.name}: delete it, or give them back to it as docs/configmap-store.md shows"
         )
 
+    @property
+    def _policy(self) -> core.PolicyRef:
+        return core.PolicyRef(self.namespace, self.owner.name, self.owner.uid)
+
     def _prefix(self) -> str:
-        digest = hashlib.sha256(self.owner.uid.encode()).hexdigest()[:_UID_DIGITS]
-        return f"{self.owner.name}-{digest}-state-"
+        return f"{core.name_prefix(self.owner.name, self.owner.uid)}state-"
 
     def _is_ours(self, metadata: Object) -> bool:
         """Objects of a policy of the same name that was deleted are left to the garbage collector."""

@@ -1,6 +1,6 @@
 """How states spread over ConfigMaps, as pure functions from what is there to the writes that bring in something new.
 
-A state moves `journal` → `recent` → `base-<count>-<index>`: every change is one write of the small journal; when
+A state moves `journal` → `recent` → base (`b<count>-<index>`): every change is one write of the small journal; when
 enough has been spent on rewriting it, it is folded into `recent`, which keeps the users who are synced over and over;
 when that is large beside the base, everything is folded into the base, cut by a hash of the user id.
 
@@ -12,6 +12,7 @@ What makes this safe, with any number of writers, any of them frozen or dead bet
   long as the journal is unchanged nothing has been added anywhere, so such a view, however old, misses nothing.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from zlib import crc32
@@ -21,7 +22,7 @@ from periodic_sync.stores.state_format import encode, newer
 
 JOURNAL = "journal"
 RECENT = "recent"
-_BASE = "base"
+_BASE = re.compile(r"b([0-9]+)-([0-9]+)")
 
 KIB = 1024
 LARGEST_PART = 512 * KIB
@@ -74,14 +75,12 @@ class View:
         return self.parts.get(name, ABSENT)
 
     def base(self) -> dict[str, Part]:
-        return {name: part for name, part in self.parts.items() if name.startswith(f"{_BASE}-")}
+        return {name: part for name, part in self.parts.items() if _BASE.fullmatch(name)}
 
 
 def is_part(name: str) -> bool:
     """Whether a name is one that this module gives."""
-    kind, _, rest = name.partition("-")
-    count, _, index = rest.partition("-")
-    return name in (JOURNAL, RECENT) or (kind == _BASE and count.isdecimal() and index.isdecimal())
+    return name in (JOURNAL, RECENT) or _BASE.fullmatch(name) is not None
 
 
 def merge(parts: Iterable[Mapping[str, UserState]]) -> dict[str, UserState]:
@@ -160,7 +159,7 @@ def _fold_all(view: View, forget: Set[str]) -> list[Write]:
     cuts: list[dict[str, UserState]] = [{} for _ in range(count)]
     for user_id, state in everything.items():
         cuts[crc32(user_id.encode()) % count][user_id] = state
-    writes, names = [], [f"{_BASE}-{count}-{index}" for index in range(count)]
+    writes, names = [], [f"b{count}-{index}" for index in range(count)]
     for name, users in zip(names, cuts, strict=True):
         if users != view.part(name).users:
             writes.append(Write(name, view.part(name).version, users, encode(users)))
@@ -173,7 +172,7 @@ def _fold_all(view: View, forget: Set[str]) -> list[Write]:
 
 def _base_count(size: int, base: Iterable[str]) -> int:
     """Into how many parts to cut that many bytes: as it is while they stay of a reasonable size."""
-    now = max((int(name.split("-")[1]) for name in base), default=0)
+    now = max((int(name[1:].split("-")[0]) for name in base), default=0)
     if now and size <= now * _LARGEST_BASE and (now == 1 or size >= now * _SMALLEST_BASE):
         return now
     count = 1

@@ -1,0 +1,197 @@
+"""What every store has to do, whatever holds it: a store's test module subclasses `StoreContract`, gives `bench`."""
+
+import asyncio
+import random
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import pytest
+
+from periodic_sync.api.durations import DAY, HOUR, MINUTE
+from periodic_sync.core.outcomes import Ending, Outcome, apply
+from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
+from periodic_sync.stores.base import Store
+
+NOW = 1_769_851_800_000
+"""2026-01-31T09:30:00Z"""
+WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
+
+
+class Bench(Protocol):
+    """A new, empty store, as applications and operators see it."""
+
+    def open(self) -> Store:
+        """The store as one more operator opens it."""
+        ...
+
+    async def write(self, user_id: str, record: dict[str, Any] | str) -> None:
+        """Write a record as an application does; a text as somebody who gets it wrong does."""
+        ...
+
+    async def remove(self, user_id: str) -> None:
+        """Remove a record as an application does."""
+        ...
+
+
+def record(*, active: int = NOW, **fields: Any) -> dict[str, Any]:
+    """A record as an application writes it, last active at that instant (milliseconds)."""
+    return {"wallet": WALLET, "lastActive": rfc_3339(active), **fields}
+
+
+def rfc_3339(instant: int) -> str:
+    return datetime.fromtimestamp(instant / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def outcome(user_id: str, ending: Ending = Ending.SYNCED, *, claim: int = NOW, request: int | None = None) -> Outcome:
+    return Outcome(user_id, ending, claim, claim, claim + 1_000, 10, request)
+
+
+def synced(claim: int = NOW) -> UserState:
+    return UserState(last_synced=claim, last_claim=claim, last_outcome=claim)
+
+
+def folded(outcomes: Iterable[Outcome]) -> dict[str, UserState]:
+    """What outcomes come to by the pure rules, each applied once, in the order of their claims."""
+    states: dict[str, UserState] = {}
+    for one in sorted(outcomes, key=lambda one: one.claim):
+        states[one.user_id] = apply(states.get(one.user_id, NEVER_SYNCED), one)
+    return states
+
+
+class StoreContract:
+    """The tests. Each takes a `bench` of its own."""
+
+    async def test_a_new_store_is_empty_and_ready(self, bench: Bench) -> None:
+        snapshot = await bench.open().read(NOW)
+        assert (dict(snapshot.records), dict(snapshot.states)) == ({}, {})
+        assert (snapshot.skipped, snapshot.problems, snapshot.warnings, snapshot.highest_claim) == (0, (), (), 0)
+
+    async def test_records_come_and_change_and_go(self, bench: Bench) -> None:
+        store = bench.open()
+        await bench.write("u1", record())
+        await bench.write("u2", record(interval="2m", timeZone="Asia/Tokyo"))
+        assert (await store.read(NOW)).records == {
+            "u1": UserRecord("u1", WALLET, NOW),
+            "u2": UserRecord("u2", WALLET, NOW, 2 * MINUTE, "Asia/Tokyo"),
+        }
+        await bench.write("u1", record(active=NOW + 1_000))
+        await bench.remove("u2")
+        assert (await store.read(NOW)).records == {"u1": UserRecord("u1", WALLET, NOW + 1_000)}
+
+    async def test_malformed_records_stop_nobody_and_are_named_without_their_wallet(self, bench: Bench) -> None:
+        await bench.write("good", record())
+        await bench.write("half", record(interval="often"))
+        await bench.write("bad", "{")
+        await bench.write("ahead", record(active=NOW + 6 * MINUTE))
+        snapshot = await bench.open().read(NOW)
+        assert snapshot.records.keys() == {"good", "half"}
+        assert snapshot.skipped == 3
+        told = "\n".join(snapshot.problems)
+        assert all(user_id in told for user_id in ("half", "bad", "ahead"))
+        assert WALLET not in told
+
+    async def test_a_record_that_was_too_far_ahead_counts_once_it_is_not(self, bench: Bench) -> None:
+        store = bench.open()
+        await bench.write("u1", record(active=NOW + 6 * MINUTE))
+        assert (await store.read(NOW)).records == {}
+        assert (await store.read(NOW + MINUTE)).records.keys() == {"u1"}
+        assert (await store.read(NOW)).records == {}
+
+    async def test_outcomes_are_durable_and_seen_by_every_operator(self, bench: Bench) -> None:
+        store, other = bench.open(), bench.open()
+        await bench.write("u1", record())
+        assert (await other.read(NOW)).states == {}
+        await store.apply([outcome("u1")])
+        for reader in (store, other, bench.open()):
+            snapshot = await reader.read(NOW)
+            assert snapshot.states == {"u1": synced()}
+            assert snapshot.highest_claim == NOW
+
+    async def test_outcomes_apply_once_and_never_backwards(self, bench: Bench) -> None:
+        store, frozen = bench.open(), bench.open()
+        first, second = outcome("u1", Ending.FAILED), outcome("u1", Ending.FAILED, claim=NOW + 1)
+        await frozen.read(NOW)
+        for applier, outcomes in [(store, [first]), (store, [second]), (store, [first]), (frozen, [first, second])]:
+            await applier.apply(outcomes)
+        assert (await bench.open().read(NOW)).states == folded([first, second])
+        assert (await store.read(NOW)).states["u1"].failures == 2
+
+    async def test_two_outcomes_of_a_user_in_one_call_apply_in_the_order_of_their_claims(self, bench: Bench) -> None:
+        store = bench.open()
+        outcomes = [outcome("u1", Ending.FAILED, claim=NOW + 1), outcome("u1", Ending.FAILED)]
+        await store.apply(outcomes)
+        assert (await store.read(NOW)).states == folded(outcomes)
+
+    async def test_nothing_to_apply_is_fine(self, bench: Bench) -> None:
+        store = bench.open()
+        await store.apply([])
+        assert (await store.read(NOW)).states == {}
+
+    async def test_every_field_of_a_state_survives(self, bench: Bench) -> None:
+        outcomes = [outcome(f"user.{ending}:x@y-z", ending, request=NOW - 5) for ending in Ending]
+        outcomes += [outcome(one.user_id, Ending.RETURNED, claim=NOW + 7) for one in outcomes]
+        await bench.open().apply(outcomes)
+        assert (await bench.open().read(NOW)).states == folded(outcomes)
+
+    async def test_operators_that_apply_at_once_lose_nothing(self, bench: Bench) -> None:
+        operators, history = [bench.open() for _ in range(3)], []
+        for claim in range(NOW, NOW + 12, 3):
+            batches = [
+                [outcome(f"u{n}", Ending.FAILED, claim=claim + index) for n in range(index, 40, 3)]
+                for index in range(3)
+            ]
+            # Each applies what another applies too, as after a takeover.
+            await asyncio.gather(*(operator.apply(batches[i] + batches[i - 1]) for i, operator in enumerate(operators)))
+            history += [one for batch in batches for one in batch]
+        for operator in (*operators, bench.open()):
+            assert (await operator.read(NOW)).states == folded(history)
+
+    async def test_a_long_history_comes_to_what_the_rules_say(self, bench: Bench) -> None:
+        dice = random.Random(4)
+        stores, history = [bench.open(), bench.open()], []
+        for turn in range(60):
+            users = dice.sample(range(300), dice.choice([1, 10, 40, 200]))
+            batch = [outcome(f"user-{n}", dice.choice(list(Ending)), claim=NOW + turn) for n in users]
+            await dice.choice(stores).apply(batch)
+            history += batch
+        expected = folded(history)
+        for store in (*stores, bench.open()):
+            snapshot = await store.read(NOW)
+            assert snapshot.states == expected
+            assert snapshot.highest_claim == NOW + 59
+
+    @pytest.mark.parametrize("count", [1_000])
+    async def test_many_outcomes_at_once(self, bench: Bench, count: int) -> None:
+        await bench.open().apply([outcome(f"user-{n}") for n in range(count)])
+        assert len((await bench.open().read(NOW)).states) == count
+
+    async def test_state_outlives_its_record_for_a_day(self, bench: Bench) -> None:
+        store = bench.open()
+        for user_id in ("stays", "leaves", "returns"):
+            await bench.write(user_id, record(active=NOW))
+        await store.apply([outcome(user_id, claim=NOW - 9 * DAY) for user_id in ("stays", "leaves", "returns")])
+        await store.tidy(NOW)
+        await bench.remove("leaves")
+        await bench.remove("returns")
+        await store.tidy(NOW + HOUR)
+        await bench.write("returns", record())
+        await store.tidy(NOW + 2 * HOUR)
+        await bench.remove("returns")
+        await store.tidy(NOW + 3 * HOUR)
+        await bench.open().tidy(NOW + DAY + HOUR - 1)
+        assert (await store.read(NOW)).states.keys() == {"stays", "leaves", "returns"}
+        await bench.open().tidy(NOW + DAY + 2 * HOUR)
+        assert (await store.read(NOW)).states == {"stays": synced(NOW - 9 * DAY), "returns": synced(NOW - 9 * DAY)}
+        await store.tidy(NOW + DAY + 5 * HOUR)
+        assert (await bench.open().read(NOW)).states.keys() == {"stays"}
+
+    async def test_nobody_claimed_within_a_day_is_forgotten(self, bench: Bench) -> None:
+        store = bench.open()
+        await store.apply([outcome("u1", claim=NOW)])
+        await store.tidy(NOW)
+        await store.apply([outcome("u1", claim=NOW + 20 * HOUR)])
+        await store.tidy(NOW + 30 * HOUR)
+        assert (await store.read(NOW)).states.keys() == {"u1"}
+        await store.tidy(NOW + 46 * HOUR)
+        assert (await store.read(NOW)).states == {}
