@@ -36,11 +36,6 @@ def _cluster_steps(engine: engines.Engine) -> list[Step]:
     return [venv.step(), *engine.preparation(), made]
 
 
-def _deploy_steps(engine: engines.Engine) -> list[Step]:
-    given = _given_image()
-    return [*_cluster_steps(engine), *image.steps(engine, given), *deploying.steps(engine, given)]
-
-
 def cluster() -> None:
     engine = _engine()
     run_steps(_cluster_steps(engine))
@@ -49,25 +44,30 @@ def cluster() -> None:
 
 def build_image() -> None:
     engine = _engine()
-    run_steps([venv.step(), *engine.preparation(), *image.steps(engine, _given_image())])
-    print(image.current(engine, _given_image()).reference)
+    with image.sources(engine, _given_image()) as (built, steps):
+        run_steps([venv.step(), *engine.preparation(), *steps])
+    print(built.reference)
 
 
 def deploy() -> None:
-    run_steps(_deploy_steps(_engine()))
+    engine = _engine()
+    with image.sources(engine, _given_image()) as (built, steps):
+        run_steps([*_cluster_steps(engine), *steps, *deploying.steps(engine, built)])
 
 
 def run_demo() -> None:
     engine = _engine()
-    example = demo.steps(engine, lambda: image.current(engine, _given_image()))
-    run_steps([*_deploy_steps(engine), *example])
+    with image.sources(engine, _given_image()) as (built, steps):
+        installed = [*_cluster_steps(engine), *steps, *deploying.steps(engine, built)]
+        run_steps([*installed, *demo.steps(engine, built)])
     print(demo.explain(engine))
 
 
 def test() -> int:
     engine = _engine()
-    run_steps([venv.step(), lint.step(), *engine.preparation(), *image.steps(engine, _given_image())])
-    return testing.run(engine, image.current(engine, _given_image()), _arguments())
+    with image.sources(engine, _given_image()) as (built, steps):
+        run_steps([venv.step(), lint.step(), *engine.preparation(), *steps])
+    return testing.run(engine, built, _arguments())
 
 
 def crds() -> int:

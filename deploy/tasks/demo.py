@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,14 +51,12 @@ class Users(NamedTuple):
     config_map: str
 
 
-def steps(engine: Engine, image: Callable[[], Image]) -> list[Step]:
+def steps(engine: Engine, image: Image) -> list[Step]:
     """Apply the example and watch it, once the operator is there."""
     kubectl = Kubectl(engine.kubeconfig())
     users = read_users()
     return [
-        Step(
-            "example", "examples/quickstart", "10 s", lambda p: apply(p, kubectl, image(), users), after=("operator",)
-        ),
+        Step("example", "examples/quickstart", "10 s", lambda p: apply(p, kubectl, image, users), after=("operator",)),
         Step("sync", "every active user, twice", "40 s", lambda p: _watch(p, kubectl, users), after=("example",)),
     ]
 

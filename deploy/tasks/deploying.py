@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from tasks.engines import NAME, Engine
-from tasks.image import Image, current
-from tasks.kubectl import OPERATOR_NAMESPACE, Kubectl
+from tasks.image import Image
+from tasks.kubectl import OPERATOR_NAMESPACE, Kubectl, wait_for
 from tasks.paths import BUILD
 from tasks.shell import TaskError
 from tasks.steps import Progress, Step
 
 ROLLOUT_SECONDS = 120
+NO_IMAGE = ("ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName")
 
 # The image's name is set for the operator and handed on to the workers, as deploy/kustomize says.
 _OVERLAY = """\
@@ -28,16 +29,17 @@ replacements:
 """
 
 
-def steps(engine: Engine, given: str) -> list[Step]:
+def steps(engine: Engine, image: Image) -> list[Step]:
+    """Load and install the image, once it and the cluster are there."""
+
     def load(progress: Progress) -> str | None:
-        image = current(engine, given)
         if image.archive is None:
             return f"the cluster pulls {image.reference}"
         engine.load(progress, image.archive, NAME)
         return None
 
     def install_operator(progress: Progress) -> str:
-        return install(progress, Kubectl(engine.kubeconfig()), current(engine, given))
+        return install(progress, Kubectl(engine.kubeconfig()), image)
 
     return [
         Step("load", "the image into the cluster", "5 s", load, after=("cluster", "image")),
@@ -55,11 +57,38 @@ def install(progress: Progress, kubectl: Kubectl, image: Image) -> str:
         kubectl.command("wait", "--for=condition=Established", "crd/syncpolicies.sync.moonx.farm", "--timeout=60s")
     )
     try:
-        operator = ("deployment/periodic-sync", "-n", OPERATOR_NAMESPACE)
-        progress.run(kubectl.command("rollout", "status", *operator, f"--timeout={ROLLOUT_SECONDS}s"))
+        wait_for(lambda: _rolled_out(progress, kubectl), "the operator to be ready", ROLLOUT_SECONDS)
     except TaskError as failure:
-        raise TaskError(f"the operator did not become ready\n{kubectl.diagnosis()}") from failure
+        raise TaskError(f"{failure}: {progress.latest}\n{kubectl.diagnosis()}") from failure
     return image.reference
+
+
+def _rolled_out(progress: Progress, kubectl: Kubectl) -> bool | None:
+    """Whether the operator of the latest template is ready.
+
+    Raises: TaskError when it can't become so, since its container ends again and again or has no image.
+    """
+    deployment = kubectl.json("get", "deployment", "periodic-sync", "-n", OPERATOR_NAMESPACE)
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    counts = [status.get(f"{kind}Replicas", 0) for kind in ("updated", "available")]
+    if seen and counts == [wanted, wanted] and status.get("replicas") == wanted:
+        return True
+    stuck, note = _starting(kubectl, deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+    progress.note(f"{counts[1]} of {wanted} ready; {note or 'starting'}")
+    if seen and stuck:
+        raise TaskError("the operator does not start")
+    return None
+
+
+def _starting(kubectl: Kubectl, image: str) -> tuple[bool, str]:
+    """Of the pods with this image: whether one is hopeless, and what they wait for."""
+    pods = kubectl.json("get", "pods", "-n", OPERATOR_NAMESPACE, "-l", "app.kubernetes.io/name=periodic-sync")["items"]
+    ours = (pod for pod in pods if pod["spec"]["containers"][0]["image"] == image)
+    states = [state for pod in ours for state in pod["status"].get("containerStatuses", ())]
+    waiting = [(state["state"].get("waiting", {}).get("reason", ""), state["restartCount"]) for state in states]
+    stuck = any(reason in NO_IMAGE or (reason == "CrashLoopBackOff" and restarts >= 2) for reason, restarts in waiting)
+    return stuck, ", ".join(f"{reason}, {restarts} restarts" for reason, restarts in waiting if reason)
 
 
 def overlay(image: Image) -> Path:

@@ -1,7 +1,12 @@
 """The image: built from `deploy/image/Dockerfile`, named by a hash of what goes into it, kept as an archive to load."""
 
 import hashlib
+import os
 import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +20,7 @@ WHEELS = BUILD / "wheels"
 IMAGES = BUILD / "images"
 REPOSITORY = "localhost/periodic-sync"
 LOCAL_PYTHON = "3.11"  # of the local cluster's base image
-KEPT_ARCHIVES = 2
+KEPT_ARCHIVES = 3
 
 
 @dataclass(frozen=True)
@@ -26,48 +31,55 @@ class Image:
     archive: Path | None
 
 
-def wheels_step() -> Step:
-    return Step(
-        "wheels", "the image's Python packages", "20 s, nothing the next time", _fetch_wheels, after=("python",)
-    )
+@contextmanager
+def sources(engine: Engine, given: str) -> Iterator[tuple[Image, list[Step]]]:
+    """The image of the files as they are now, and the steps that build it; files that change later don't matter.
 
-
-def build_step(engine: Engine) -> Step:
-    return Step(
-        "image",
-        "the image of operator and worker",
-        "40 s the first time, 5 s after a change of code",
-        lambda progress: _build(engine, progress),
-        after=("base", "wheels"),
-    )
-
-
-def steps(engine: Engine, given: str) -> list[Step]:
-    """What has to be done to have the image; nothing where one is given by name or the archive is there."""
+    Raises: TaskError where an image has to be given by name and is not.
+    """
     if given:
-        return []
+        yield Image(given, None), []
+        return
     if engine.name == "existing":
         raise TaskError(
             "ENGINE=existing needs an image that the cluster can pull: build it with "
             f"`docker build -f {shown(DOCKERFILE)} -t REGISTRY/periodic-sync:TAG .`, push it, "
             "and say IMAGE=REGISTRY/periodic-sync:TAG"
         )
-    return [wheels_step(), build_step(engine)] if engine.name == "local" else [build_step(engine)]
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="context-", dir=BUILD) as folder:
+        context = Path(folder)
+        _copy_sources(context)
+        image = named_by_content(engine, context)
+        build = Step(
+            "image",
+            "the image of operator and worker",
+            "40 s the first time, 5 s after a change of code",
+            lambda progress: _build(engine, progress, image, context),
+            after=("base", "wheels"),
+        )
+        wheels = Step(
+            "wheels", "the image's Python packages", "20 s, nothing the next time", _fetch_wheels, ("python",)
+        )
+        yield image, [wheels, build] if engine.name == "local" else [build]
 
 
-def current(engine: Engine, given: str) -> Image:
-    """The image that belongs to the files as they are now."""
-    if given:
-        return Image(given, None)
-    return Image(f"{REPOSITORY}:{_content_hash(engine)}", IMAGES / f"{engine.name}-{_content_hash(engine)}.tar")
+def _copy_sources(context: Path) -> None:
+    for path in [DOCKERFILE, LOCK]:
+        (context / path.relative_to(ROOT)).parent.mkdir(parents=True)
+        shutil.copy(path, context / path.relative_to(ROOT))
+    shutil.copytree(PACKAGE, context / PACKAGE.relative_to(ROOT), ignore=shutil.ignore_patterns("__pycache__", ".*"))
 
 
-def _content_hash(engine: Engine) -> str:
+def named_by_content(engine: Engine, root: Path = ROOT) -> Image:
+    """The image that belongs to the files under `root`."""
     content = hashlib.sha256(f"{engine.name} {platform.machine()}".encode())
-    sources = sorted(path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    for path in [DOCKERFILE, LOCK, *sources]:
-        content.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    return content.hexdigest()[:12]
+    package = (root / PACKAGE.relative_to(ROOT)).rglob("*")
+    code = sorted(path for path in package if path.is_file() and path.suffix == ".py")
+    for path in [root / DOCKERFILE.relative_to(ROOT), root / LOCK.relative_to(ROOT), *code]:
+        content.update(f"\0{path.relative_to(root)}\0".encode() + path.read_bytes())
+    name = content.hexdigest()[:12]
+    return Image(f"{REPOSITORY}:{name}", IMAGES / f"{engine.name}-{name}.tar")
 
 
 def _fetch_wheels(progress: Progress) -> str:
@@ -94,17 +106,14 @@ def _fetch_wheels(progress: Progress) -> str:
     return f"{len(list(WHEELS.glob('*.whl')))} packages"
 
 
-def _build(engine: Engine, progress: Progress) -> str:
-    image = current(engine, "")
+def _build(engine: Engine, progress: Progress, image: Image, context: Path) -> str:
     if image.archive is None or image.archive.exists():
         return f"{image.reference} is built already"
     IMAGES.mkdir(parents=True, exist_ok=True)
     draft = image.archive.with_suffix(".new")
     draft.unlink(missing_ok=True)
-    if engine.name == "local":
-        _build_with_buildah(progress, image.reference, draft)
-    else:
-        _build_with_container_engine(progress, engine.container, image.reference, draft)
+    build = _build_with_buildah if engine.name == "local" else _build_with_container_engine
+    build(engine, progress, image.reference, context, draft)
     draft.rename(image.archive)
     archives = sorted(IMAGES.glob("*.tar"), key=lambda path: path.stat().st_mtime)
     for old in archives[:-KEPT_ARCHIVES]:
@@ -112,14 +121,21 @@ def _build(engine: Engine, progress: Progress) -> str:
     return f"{image.reference}, {image.archive.stat().st_size / 1e6:.0f} MB"
 
 
-def _build_with_buildah(progress: Progress, reference: str, archive: Path) -> None:
+def _build_with_buildah(engine: Engine, progress: Progress, reference: str, context: Path, archive: Path) -> None:
     base = capture([LOCAL_KIND, "base-image"]).strip()
-    build = ["buildah", "bud", "--isolation=chroot", "--layers", "--pull-never"]
+    (context / "wheels").mkdir()
+    for wheel in WHEELS.glob("*.whl"):
+        shutil.copy(wheel, context / "wheels")
+    for path in context.rglob("*"):
+        os.utime(path, (0, 0))  # times are part of what buildah compares to find its cached layers
+    build = [engine.container, "bud", "--isolation=chroot", "--layers", "--pull-never"]
     arguments = [f"--build-arg=BASE_IMAGE={base}", "--build-arg=OFFLINE=1"]
-    progress.run([*build, *arguments, "-f", DOCKERFILE, "-t", reference, ROOT])
-    progress.run(["buildah", "push", reference, f"docker-archive:{archive}:{reference}"])
+    progress.run([*build, *arguments, "-f", context / DOCKERFILE.relative_to(ROOT), "-t", reference, context])
+    progress.run([engine.container, "push", reference, f"docker-archive:{archive}:{reference}"])
 
 
-def _build_with_container_engine(progress: Progress, command: str, reference: str, archive: Path) -> None:
-    progress.run([command, "build", "-f", DOCKERFILE, "-t", reference, ROOT])
-    progress.run([command, "save", "-o", archive, reference])
+def _build_with_container_engine(
+    engine: Engine, progress: Progress, reference: str, context: Path, archive: Path
+) -> None:
+    progress.run([engine.container, "build", "-f", context / DOCKERFILE.relative_to(ROOT), "-t", reference, context])
+    progress.run([engine.container, "save", "-o", archive, reference])

@@ -12,5 +12,12 @@ def run(engine: Engine, image: Image, arguments: list[str]) -> int:
     """Run pytest and return its exit code. tests/e2e/conftest.py makes the cluster, through pytest-kind."""
     print(f"\ntests, with the image {image.reference}; KEEP=1 keeps the cluster for the next run", flush=True)
     keep = ["--keep-cluster"] if os.environ.get("KEEP") else []
-    environment = {"ENGINE": engine.name, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": ""}
+    archive = str(image.archive or "")
+    environment = {
+        "IMAGE": image.reference,
+        "IMAGE_ARCHIVE": archive,
+        "ENGINE": engine.name,
+        "PYTHONPATH": "",
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
     return show([VENV / "bin" / "python", "-m", "pytest", "--durations=10", *keep, *arguments], env=environment)

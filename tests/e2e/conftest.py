@@ -3,8 +3,8 @@
     make test ARGS=tests/e2e     builds what is needed first
     python -m pytest tests/e2e   takes what is there
 
-pytest-kind's own options hold (`--keep-cluster`, `--cluster-name` and so on); without them the engine of the Makefile is
-used, which the environment variable ENGINE names.
+pytest-kind's own options hold (`--keep-cluster`, `--cluster-name` and so on); without them the engine of the Makefile
+is used, which the environment variable ENGINE names.
 """
 
 import os
@@ -31,9 +31,12 @@ def engine() -> engines.Engine:
 
 @pytest.fixture(scope="session")
 def operator_image(engine: engines.Engine) -> image.Image:
-    """The image that belongs to the files as they are now."""
-    current = image.current(engine, os.environ.get("IMAGE", ""))
-    if current.archive is not None and not current.archive.exists():
+    """The image that `make test` has built, or the one that belongs to the files as they are now."""
+    if os.environ.get("IMAGE"):
+        archive = os.environ.get("IMAGE_ARCHIVE")
+        return image.Image(os.environ["IMAGE"], Path(archive) if archive else None)
+    current = image.named_by_content(engine)
+    if current.archive is None or not current.archive.exists():
         pytest.fail(f"the image {current.reference} is not built: run `make image` first")
     return current
 
