@@ -35,6 +35,12 @@ WORKERS = (
     Bad("a URL with a placeholder for its host", _url("http://{wallet}.example.com/"), ("filled in after the host",)),
     Bad("a URL with a password", _url("http://me:secret@sync/"), ("user name or password are refused",)),
     Bad("an empty URL", _url(""), ("spec.worker.http.url", _URL)),
+    Bad(
+        "a body of five levels",
+        http(body={"a": [{"b": [{"c": 1}]}]}),
+        ("spec.worker.http.body.a[0].b[0]", "must have at most 0 items"),
+        False,
+    ),
     Bad("an unknown method", http(method="FETCH"), ("spec.worker.http.method", '"FETCH"', '"POST"'), False),
     Bad("a method in lower case", http(method="post"), ("spec.worker.http.method", '"post"', '"POST"'), False),
     Bad(

@@ -78,7 +78,7 @@ EVERY_FIELD: Spec = {
         "http": {
             "url": "https://sync.example.com:8443/users/{userId}/sync?wallet={wallet}",
             "method": "PUT",
-            "body": {"user": "{userId}", "wallets": ["{wallet}"], "deep": {"full": True, "depth": 2}},
+            "body": {"user": "{userId}", "wallets": ["{wallet}"], "options": {"parts": [{"full": True, "depth": 2}]}},
             "headers": [{"name": "X-Source", "value": "periodic-sync"}],
             "bearerTokenSecretRef": {"name": "sync", "key": "token"},
             "timeout": "1s500ms",
@@ -179,3 +179,24 @@ def policy_body(spec: Spec, *, name: str = "portfolios", namespace: str = "defau
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     }
+
+
+def largest_spec() -> Spec:
+    """Every list and text as long as the schema lets it be, for the cost of the rules that read them."""
+    name = "n" * 253
+    keys = [f"k{number:03}{'a' * 59}.{'b' * 63}.{'c' * 63}.{'d' * 61}/{'e' * 63}" for number in range(32)]
+    secret = {"secretKeyRef": {"name": name, "key": name}}
+    http = {
+        "url": f"http://{'h' * 1000}/{'p' * 1040}",
+        "headers": [{"name": f"H{number:03}{'x' * 124}", "value": "v" * 4096} for number in range(32)],
+    }
+    worker = {
+        "http": http,
+        "image": f"registry.example.com/{'a' * 380}:{'t' * 100}",
+        "env": [{"name": f"E{number:03}{'N' * 249}", "valueFrom": secret} for number in range(128)],
+        "envFrom": [{"prefix": "p" * 253, "secretRef": {"name": name}}] * 32,
+        "resources": {"requests": dict.fromkeys(keys, "1" * 60), "limits": dict.fromkeys(keys, "1" * 60 + "k")},
+        "podTemplate": {"name": name},
+    }
+    jobs = {"labels": dict.fromkeys(keys, "v" * 63), "annotations": dict.fromkeys(keys, "v" * 16384)}
+    return spec_with({"jobs": jobs, "worker": worker})

@@ -13,6 +13,7 @@ from policy_support import (
     GOOD_CHANGES,
     MINIMAL_SPEC,
     Spec,
+    largest_spec,
     merged,
     policy_body,
     spec_with,
@@ -159,6 +160,10 @@ def test_a_good_spec_is_taken_and_kept(kubectl: Kubectl, change: Spec) -> None:
 def _worker_defaults(change: Spec) -> Spec:
     defaults = {key: value for key, value in DEFAULTS["worker"].items() if key != "http"}
     return merged(defaults, change["worker"])
+
+
+def test_a_policy_at_every_bound_is_within_what_the_api_server_spends_on_rules(trial: Kubectl) -> None:
+    trial("create", "--dry-run=server", "-f", "-", stdin=policy_body(largest_spec(), name="p" * 40))
 
 
 @pytest.mark.parametrize("verb", [["create"], ["apply"]])

@@ -156,5 +156,12 @@ def test_lists_are_merged_by_server_side_apply_as_designed() -> None:
     }
 
 
+def test_a_body_of_any_json_has_a_bottom_since_python_cannot_read_what_is_nested_very_deeply() -> None:
+    body = SPEC["properties"]["worker"]["properties"]["http"]["properties"]["body"]
+    below = [node for path, node in nodes(body, "body") if "items" not in node]
+    assert len(below) == 2**4
+    assert all(node["maxItems"] == node["maxProperties"] == 0 and "additionalProperties" not in node for node in below)
+
+
 def test_the_crd_fits_into_the_annotation_that_kubectl_apply_keeps() -> None:
     assert len(render_crd()) < 200_000

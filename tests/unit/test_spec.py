@@ -26,6 +26,13 @@ def parsed(change: Spec) -> SyncPolicySpec:
     return SyncPolicy.parse(body(spec_with(change))).spec
 
 
+def nested(levels: int) -> list[Any]:
+    template: list[Any] = []
+    for _ in range(levels):
+        template = [template]
+    return template
+
+
 def test_a_policy_carries_what_identifies_it() -> None:
     policy = SyncPolicy.parse(body(MINIMAL_SPEC, annotations={"a": "b"}))
     assert (policy.namespace, policy.name, policy.uid, policy.generation) == ("default", "portfolios", "5a1c", 3)
@@ -119,6 +126,12 @@ def test_a_body_stays_as_it_was_written_for_the_worker_to_read(template: object)
     http = parsed({"worker": {"http": {"body": template}}}).worker.http
     assert http is not None
     assert http.body == template
+
+
+@pytest.mark.parametrize("template", ["[" * 100_000, "[" * 100_000 + "]" * 100_000, nested(2_000), nested(100_000)])
+def test_a_body_that_is_nested_too_deeply_is_refused_and_does_not_stop_the_operator(template: object) -> None:
+    with pytest.raises(InvalidPolicyError, match=r"not JSON|nested too deeply"):
+        parsed({"worker": {"http": {"body": template}}})
 
 
 def test_fields_of_a_newer_crd_are_left_out() -> None:

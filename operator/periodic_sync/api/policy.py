@@ -39,6 +39,8 @@ class SyncPolicy:
             spec = SyncPolicySpec.model_validate(_plain(body.get("spec") or {}))
         except ValidationError as error:
             raise InvalidPolicyError(_sentence(error)) from None
+        except RecursionError:
+            raise InvalidPolicyError("spec is nested too deeply: give worker.http.body as a string of JSON") from None
         return cls(
             name=metadata["name"],
             namespace=metadata["namespace"],

@@ -57,7 +57,7 @@ def _check_template(value: JsonValue) -> JsonValue:
         return value
     try:
         json.loads(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"write a JSON template, as YAML or as a string that holds JSON, with placeholders such as {{userId}} "
             f"inside quoted strings only; this string is not JSON: {error}"
@@ -65,10 +65,21 @@ def _check_template(value: JsonValue) -> JsonValue:
     return value
 
 
-JsonTemplate = Annotated[
-    JsonValue, AfterValidator(_check_template), WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})
-]
-"""Any JSON. CEL cannot look into a field without a type, so what a string holds is checked by the operator."""
+def _any_json(levels: int) -> dict[str, Any]:
+    """The schema of any JSON value that is nested so many levels deep, at most.
+
+    Without that limit one policy could stop the operator for all: the API server takes 10,000 levels, and Python can't
+    read 1,000. A node without a type takes any value, and the bounds below apply to it as far as they fit.
+    """
+    bounds: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True, "maxLength": 65_536}
+    if levels == 0:
+        return bounds | {"maxProperties": 0, "maxItems": 0}
+    inside = _any_json(levels - 1)
+    return bounds | {"maxProperties": 64, "maxItems": 256, "additionalProperties": inside, "items": inside}
+
+
+JsonTemplate = Annotated[JsonValue, AfterValidator(_check_template), WithJsonSchema(_any_json(4))]
+"""Any JSON. CEL can't look into a field without a type, so what a string holds is checked by the operator."""
 
 
 class SecretKeyRef(Model):
@@ -107,7 +118,8 @@ class Http(Model):
     body: JsonTemplate | None = None
     """Template of a JSON body, as YAML or as a string that holds JSON (in which a null survives kubectl apply). In its
     strings the placeholders of url are filled in, and the string "{tokens}" becomes the list of tokens that changed.
-    Absent: POST, PUT and PATCH send {"userId", "wallet", "priority", "tokens"}, other methods nothing."""
+    YAML may be nested four levels deep, the string deeper. Absent: POST, PUT and PATCH send {"userId", "wallet",
+    "priority", "tokens"}, other methods nothing."""
 
     headers: Annotated[
         tuple[Header, ...],
