@@ -3,12 +3,14 @@
 #   ENGINE=kind|local|existing   where the cluster comes from; by itself kind where a container engine is running,
 #                                else the local cluster of plain processes; existing: the current kubeconfig
 #   IMAGE=REGISTRY/NAME:TAG      an image that the cluster can pull, in place of one built here (needed with existing)
+#   KEEP=1                       `make test` keeps its cluster for the next run
 #   PYTHON=/path/to/python3      the Python (3.11 or newer) to make .venv with
 
 ENGINE ?=
 IMAGE ?=
+KEEP ?=
 ARGS ?=
-export ENGINE IMAGE ARGS
+export ENGINE IMAGE KEEP ARGS
 
 TASKS := demo test cluster deploy image lint crds lock venv clean
 .PHONY: help $(TASKS)

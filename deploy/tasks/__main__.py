@@ -65,9 +65,9 @@ def run_demo() -> None:
 
 def test() -> int:
     engine = _engine()
-    with image.sources(engine, _given_image()) as (built, steps):
-        run_steps([venv.step(), lint.step(), *engine.preparation(), *steps])
-    return testing.run(engine, built, _arguments())
+    with testing.cluster_deleted(engine), image.sources(engine, _given_image()) as (built, steps):
+        run_steps([venv.step(), lint.step(), *engine.preparation(), *testing.steps(engine), *steps])
+        return testing.run(engine, built, _arguments())
 
 
 def crds() -> int:

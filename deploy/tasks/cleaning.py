@@ -2,14 +2,14 @@
 
 import shutil
 
-from tasks.engines import Engine
+from tasks.engines import NAME, TEST_NAME, Engine
 from tasks.paths import BUILD, CLUSTER, ROOT, shown
 
 MADE = (BUILD, CLUSTER, ROOT / ".pytest-kind", ROOT / ".pytest_cache", ROOT / ".mypy_cache", ROOT / ".ruff_cache")
 
 
 def run(engine: Engine) -> None:
-    for name in engine.delete_clusters():
+    for name in engine.delete_clusters(NAME, TEST_NAME):
         print(f"deleted cluster {name}")
     for folder in MADE:
         if folder.exists():

@@ -87,7 +87,7 @@ def _watch(progress: Progress, kubectl: Kubectl, users: Users) -> str:
 
     Raises: TaskError when that takes too long, or when an inactive user was synced.
     """
-    before = synced(kubectl)
+    before, restarts = synced(kubectl), kubectl.operator_restarts()
 
     def all_synced() -> bool | None:
         now = synced(kubectl)
@@ -106,6 +106,8 @@ def _watch(progress: Progress, kubectl: Kubectl, users: Users) -> str:
     wrong = sorted(set(users.inactive) & set(synced(kubectl)))
     if wrong:
         raise TaskError(f"users who are not active were synced: {', '.join(wrong)}\n{kubectl.diagnosis()}")
+    if kubectl.operator_restarts() > restarts:
+        raise TaskError(f"every active user was synced, but the operator ended in between\n{kubectl.diagnosis()}")
     return f"all {len(users.active)} active users, and none of the {len(users.inactive)} inactive ones"
 
 

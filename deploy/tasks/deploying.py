@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tasks.engines import NAME, Engine
 from tasks.image import Image
-from tasks.kubectl import OPERATOR_NAMESPACE, Kubectl, wait_for
+from tasks.kubectl import OPERATOR_NAMESPACE, OPERATOR_SELECTOR, Kubectl, wait_for
 from tasks.paths import BUILD
 from tasks.shell import TaskError
 from tasks.steps import Progress, Step
@@ -83,7 +83,7 @@ def _rolled_out(progress: Progress, kubectl: Kubectl) -> bool | None:
 
 def _starting(kubectl: Kubectl, image: str) -> tuple[bool, str]:
     """Of the pods with this image: whether one is hopeless, and what they wait for."""
-    pods = kubectl.json("get", "pods", "-n", OPERATOR_NAMESPACE, "-l", "app.kubernetes.io/name=periodic-sync")["items"]
+    pods = kubectl.json("get", "pods", "-n", OPERATOR_NAMESPACE, "-l", OPERATOR_SELECTOR)["items"]
     ours = (pod for pod in pods if pod["spec"]["containers"][0]["image"] == image)
     states = [state for pod in ours for state in pod["status"].get("containerStatuses", ())]
     waiting = [(state["state"].get("waiting", {}).get("reason", ""), state["restartCount"]) for state in states]

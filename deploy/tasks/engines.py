@@ -85,9 +85,9 @@ class Engine:
     def load(self, progress: Progress, archive: Path, name: str = NAME) -> None:
         progress.run([self._kind(), "load", "image-archive", archive, "--name", name])
 
-    def delete_clusters(self) -> list[str]:
-        """Delete what the tasks made and return the names."""
-        ours = [name for name in self.clusters() if name in (NAME, TEST_NAME)] if self._is_installed() else []
+    def delete_clusters(self, *names: str) -> list[str]:
+        """Delete those of the clusters that are there and return their names."""
+        ours = [name for name in self.clusters() if name in names] if self._is_installed() else []
         for name in ours:
             capture([self._kind(), "delete", "cluster", "--name", name])
         return ours

@@ -11,6 +11,7 @@ from tasks.paths import KUBECTL
 from tasks.shell import TaskError, capture
 
 OPERATOR_NAMESPACE = "periodic-sync"
+OPERATOR_SELECTOR = "app.kubernetes.io/name=periodic-sync"
 LOG_LINES = 40
 
 T = TypeVar("T")
@@ -34,10 +35,15 @@ class Kubectl:
     def apply(self, text: str) -> str:
         return self("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
 
+    def operator_restarts(self) -> int:
+        """How often the operator's present pods have ended and were started again."""
+        pods = self.json("get", "pods", "-n", OPERATOR_NAMESPACE, "-l", OPERATOR_SELECTOR)["items"]
+        return sum(state["restartCount"] for pod in pods for state in pod["status"].get("containerStatuses", ()))
+
     def diagnosis(self) -> str:
         """The operator's pods and log, and every policy's status: what a person looks at first."""
         operator = ("-n", OPERATOR_NAMESPACE)
-        selected = (*operator, "-l", "app.kubernetes.io/name=periodic-sync")
+        selected = (*operator, "-l", OPERATOR_SELECTOR)
         log = (*selected, "--all-containers", "--prefix", f"--tail={LOG_LINES}")
         return "\n".join(
             f"--- {title}\n{self._whatever(*words)}"

@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
+import tasks.kubectl
+from cluster_support import Kubectl
 from tasks import deploying, engines, image
-from tasks.kubectl import Kubectl
 from tasks.paths import KUBECTL, TEST_KUBECONFIG
 from tasks.steps import Progress, Step, run_steps
 
-_CLUSTER = pytest.StashKey[Kubectl]()
+_OPERATOR = pytest.StashKey[tasks.kubectl.Kubectl]()
 
 
 @pytest.fixture(scope="session")
@@ -60,33 +61,33 @@ def cluster(
     request: pytest.FixtureRequest, kubeconfig: Path, engine: engines.Engine, operator_image: image.Image
 ) -> Kubectl:
     """kubectl on a cluster with the operator in it, deployed from the image and ready."""
-    kubectl = Kubectl(kubeconfig)
+    operator = tasks.kubectl.Kubectl(kubeconfig)
 
     def load_and_install(progress: Progress) -> str:
         if operator_image.archive is not None:
             engine.load(progress, operator_image.archive, request.config.option.cluster_name)
-        return deploying.install(progress, kubectl, operator_image)
+        return deploying.install(progress, operator, operator_image)
 
     run_steps([Step("operator", "image, CRD and operator into the test cluster", "20 s", load_and_install)])
-    request.config.stash[_CLUSTER] = kubectl
-    return kubectl
+    request.config.stash[_OPERATOR] = operator
+    return Kubectl(kubeconfig)
 
 
 @pytest.fixture
-def namespace(request: pytest.FixtureRequest, cluster: Kubectl) -> Iterator[str]:
-    """A namespace of the test's own; deleted afterwards, which nobody waits for."""
+def kubectl(request: pytest.FixtureRequest, cluster: Kubectl) -> Iterator[Kubectl]:
+    """kubectl in a namespace of the test's own; deleted afterwards, which nobody waits for."""
     test = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
-    name = f"{test}-{secrets.token_hex(3)}"
-    cluster("create", "namespace", name)
-    yield name
-    cluster("delete", "namespace", name, "--wait=false")
+    namespace = f"{test}-{secrets.token_hex(3)}"
+    cluster("create", "namespace", namespace)
+    yield cluster.within(namespace)
+    cluster("delete", "namespace", namespace, "--wait=false")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """A failure shows the operator's log and the policies' status, as they are at that moment."""
     report = yield
-    cluster = item.config.stash.get(_CLUSTER, None)
-    if cluster is not None and report.failed and report.when in ("setup", "call"):
-        report.sections.append(("operator and policies", cluster.diagnosis()))
+    operator = item.config.stash.get(_OPERATOR, None)
+    if operator is not None and report.failed and report.when in ("setup", "call"):
+        report.sections.append(("operator and policies", operator.diagnosis()))
     return report
