@@ -1,4 +1,7 @@
-"""The kopf handlers. They decide nothing and write nothing: an event only wakes the loop of the policy it is about."""
+"""The kopf handlers. They decide nothing and write nothing: an event only wakes the loop of the policy it is about.
+
+All are coroutines: kopf would run plain functions in threads, where nothing of asyncio may be touched.
+"""
 
 import logging
 from collections.abc import Callable
@@ -19,16 +22,16 @@ def registry(policies: Policies, server: str, session: Callable[[], aiohttp.Clie
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    def login(**_: Any) -> kopf.AiohttpSession:
+    async def login(**_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=server, aiohttp_session=session())
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
-    def policy_changed(namespace: str | None, name: str | None, uid: str | None, **_: Any) -> None:
+    async def policy_changed(namespace: str | None, name: str | None, uid: str | None, **_: Any) -> None:
         if namespace and name and uid:
             policies.seen(PolicyRef(namespace, name, uid))
 
     @kopf.on.event("batch", "v1", "jobs", labels={MANAGED_BY_LABEL: MANAGED_BY}, registry=handlers)
-    def job_changed(meta: kopf.Meta, status: kopf.Status, type: str | None, **_: Any) -> None:
+    async def job_changed(meta: kopf.Meta, status: kopf.Status, type: str | None, **_: Any) -> None:
         owner = controller_uid({"metadata": meta}) or ""
         policies.job_changed(owner, meta.get("uid", ""), _essence(meta, status), is_gone=type == "DELETED")
 

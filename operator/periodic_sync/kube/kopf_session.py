@@ -28,7 +28,7 @@ def session_of(api: ApiClient) -> aiohttp.ClientSession:
 
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         headers: dict[str, str] = {}
-        await api.update_params_for_auth(headers, [], ["BearerToken"])
+        await api.update_params_for_auth(headers, [], ["BearerToken"], str(request.url), request.method, None)
         request.headers.update({key.title(): value for key, value in headers.items()})
         response = await handler(request)
         if response.status == 401:
