@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job_support import CLAIM, POLICY, batch, file_of
+from periodic_sync.api.durations import DAY
 from periodic_sync.api.names import Priority, Reason
 from periodic_sync.core.batch_files import (
     EMPTY_FILE_BYTES,
@@ -24,7 +25,9 @@ from periodic_sync.core.batch_files import (
 from periodic_sync.core.batches import PlannedBatch, PlannedUser
 from periodic_sync.core.ledger import Phase
 from periodic_sync.core.objects import PolicyRef
-from periodic_sync.core.users import UserRecord
+from periodic_sync.core.plan import plan as make_plan
+from periodic_sync.core.users import UserRecord, UserState
+from scheduling import NOON, tick_of
 
 user_ids = st.from_regex(r"[A-Za-z0-9._:@-]{1,128}", fullmatch=True)
 wallets = st.text(st.characters(), max_size=128)  # half surrogate pairs too: JSON may hold them
@@ -121,6 +124,22 @@ def test_a_planned_batch_keeps_order_tokens_and_requests() -> None:
     made = planned(plan, whole=True)
     assert made == Batch((BatchUser("u1", "0xa", ("0xt",), 77), BatchUser("u2", "0xb")), Priority.HIGH, whole=True)
     assert list(made.requests.items()) == [("u1", 77), ("u2", None)]
+
+
+@given(
+    ids=st.lists(user_ids, min_size=1, max_size=20, unique=True),
+    wallet=wallets,
+    tokens=st.lists(st.text(max_size=42), max_size=5),
+)
+def test_planning_never_takes_a_batch_for_smaller_than_it_is(ids: list[str], wallet: str, tokens: list[str]) -> None:
+    changed = dict.fromkeys(tokens, NOON)
+    state = UserState(last_synced=NOON - DAY, last_claim=1, last_outcome=1)
+    records = [
+        UserRecord(each, wallet, last_active=NOON, sync_requested_at=NOON, changed_tokens=changed) for each in ids
+    ]
+    plan = make_plan([(record, state) for record in records], tick_of())
+    for batch_planned in (each for planned_job in plan.jobs for each in planned_job.batches):
+        assert batch_size_bytes(POLICY, planned(batch_planned, whole=True)) <= batch_planned.file_bytes
 
 
 def body_with(**data: str | None) -> dict[str, Any]:
