@@ -6,6 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 pytest.register_assert_rewrite("store_contract")
 
 from periodic_sync.api.durations import DAY, HOUR, MINUTE  # noqa: E402
-from periodic_sync.api.errors import ApiError  # noqa: E402
+from periodic_sync.api.errors import AlreadyExistsError, ApiError  # noqa: E402
 from periodic_sync.core.outcomes import Ending  # noqa: E402
 from periodic_sync.kube.client import KubeClient  # noqa: E402
 from periodic_sync.kube.config_maps import KubeConfigMaps  # noqa: E402
@@ -98,6 +99,24 @@ async def test_the_main_config_map_missing_is_said_with_the_remedy(bench: Config
         await store.read(NOW)
     await bench.create(STORE)
     assert (await store.read(NOW)).records.keys() == {"u1"}
+
+
+async def test_the_main_config_map_deleted_and_made_again_in_the_middle_of_reading(bench: ConfigMapBench) -> None:
+    class Restless(Watched):
+        """Deletes it before each GET, and makes it again before each look."""
+
+        async def get(self, namespace: str, name: str) -> Object:
+            await bench.maps.delete(namespace, name)
+            return await super().get(namespace, name)
+
+        async def get_metadata(self, namespace: str, name: str) -> Object:
+            with suppress(AlreadyExistsError):
+                await bench.create(name)
+            return await super().get_metadata(namespace, name)
+
+    bench.watched = Restless(bench.maps)
+    with pytest.raises(StoreNotReady):
+        await bench.open().read(NOW)
 
 
 async def test_shards_add_users_and_a_missing_one_means_that_its_users_left(bench: ConfigMapBench) -> None:
@@ -305,7 +324,10 @@ async def test_nothing_is_written_while_nothing_happens(bench: ConfigMapBench) -
     await store.tidy(NOW)
     bench.watched.reset()
     for minutes in range(0, 23 * 60, 60):
+        await store.read(NOW + minutes * MINUTE)
+        looked = bench.watched.requests.total()
         await store.tidy(NOW + minutes * MINUTE)
+        assert bench.watched.requests.total() == looked
         await store.apply([outcome("u1"), outcome("u2")])
     assert bench.watched.written == 0
 

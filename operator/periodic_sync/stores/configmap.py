@@ -6,7 +6,7 @@ Format, figures and how to look into it: docs/configmap-store.md.
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from periodic_sync.api.durations import DAY, HOUR, MINUTE
+from periodic_sync.api.durations import DAY, HOUR, MINUTE, SECOND
 from periodic_sync.api.names import STORE_LABEL
 from periodic_sync.core.outcomes import Outcome
 from periodic_sync.core.users import UserState
@@ -20,6 +20,8 @@ KEEP = DAY
 _FORGET_EVERY = HOUR
 """Forgetting rewrites the whole state, so those who are due for it wait for each other this long."""
 _NOTE_EVERY = MINUTE
+_LATELY = 5 * SECOND
+"""Tidying takes what was read so recently, so that it costs a turn no second read."""
 _READ_ROUNDS = 3
 
 
@@ -34,6 +36,7 @@ class ConfigMapStore:
         self._lock = asyncio.Lock()
         self._users: tuple[int, Users] | None = None
         self._snapshot: tuple[Users, Mapping[str, UserState], Snapshot] | None = None
+        self._read_at: int | None = None
         self._noted_at: int | None = None
 
     async def read(self, now: int) -> Snapshot:
@@ -50,14 +53,11 @@ class ConfigMapStore:
     async def tidy(self, now: int) -> None:
         """See `Store`. Whoever's entry is malformed counts as gone too."""
         async with self._lock:
-            snapshot = await self._read(now)
-            known = self._state.gone()
-            gone = {
-                user_id: min(known.get(user_id, now), now)
-                for user_id in snapshot.states.keys() - snapshot.records.keys()
-            }
+            records = (await self._read_lately(now)).records
+            states, known = self._state.states(), self._state.gone()
+            gone = {user_id: min(known.get(user_id, now), now) for user_id in states.keys() - records.keys()}
             # A user whose last claim is recent may have come back and been synced since this view of the records.
-            claims = {user_id: snapshot.states[user_id].last_claim for user_id in gone}
+            claims = {user_id: states[user_id].last_claim for user_id in gone}
             due = {u: claim for u, claim in claims.items() if max(gone[u], claim) <= now - KEEP}
             if due and min(gone[user_id] for user_id in due) <= now - KEEP - _FORGET_EVERY:
                 await self._state.forget(due)
@@ -67,7 +67,13 @@ class ConfigMapStore:
                 await self._state.note_gone(gone)
                 self._noted_at = now
 
+    async def _read_lately(self, now: int) -> Snapshot:
+        if self._snapshot and self._read_at is not None and 0 <= now - self._read_at < _LATELY:
+            return self._snapshot[2]
+        return await self._read(now)
+
     async def _read(self, now: int) -> Snapshot:
+        self._read_at = None
         # The records need not be of one moment: torn, they are as if a writer had been a little slower or faster.
         answers = await asyncio.gather(
             self._shards.refresh(rounds=_READ_ROUNDS, strict=False), self._state.refresh(), return_exceptions=True
@@ -80,6 +86,7 @@ class ConfigMapStore:
             highest = max((state.last_claim for state in states.values()), default=0)
             snapshot = Snapshot(users.records, states, users.skipped, users.problems, users.warnings, highest)
             self._snapshot = (users, states, snapshot)
+        self._read_at = now
         return self._snapshot[2]
 
     def _merged_users(self, now: int) -> Users:

@@ -71,6 +71,8 @@ class Mirror(Generic[T]):
                 await self._fetch(name)
         if strict:
             raise UnavailableError(f"ConfigMaps {self._selection.labels} keep changing while they are read")
+        if self._selection.main is not None and self._selection.main not in self._held:
+            raise StoreNotReady(self._selection.main_missing)  # deleted between the last LIST and its GET
 
     def put(self, stored: Object, value: T) -> None:
         """Take over what was just written: `stored` is the object as the API server returned it."""
