@@ -31,6 +31,7 @@ class Call:
     """One request that the service saw, and when by the test's own clock."""
 
     user: str
+    path: str
     method: str
     body: object
     headers: dict[str, str]
@@ -61,7 +62,9 @@ class Service:
         user = request.match_info["user"]
         text = await request.text()
         headers = {name.title(): value for name, value in request.headers.items()}
-        self.calls.append(Call(user, request.method, json.loads(text) if text else None, headers, self.now()))
+        self.calls.append(
+            Call(user, request.raw_path, request.method, json.loads(text) if text else None, headers, self.now())
+        )
         self.arrived.set()
         script = self.scripts.get(user)
         return await (script.pop(0) if script else status(200))(request)

@@ -62,17 +62,31 @@ async def test_a_pause_holds_everyone_back_and_the_pace_goes_on_after_it() -> No
     assert await moments(time, pacer, 2) == [10.0, 10.25]
 
 
-async def test_turns_come_in_the_order_of_asking() -> None:
-    time = Time()
-    pacer = pacer_of(time, 4)
-    order: list[int] = []
+async def test_those_who_wait_together_are_let_go_one_by_one_in_the_order_of_asking() -> None:
+    now = 100.0
+    asleep: list[tuple[float, asyncio.Event]] = []
+
+    async def sleep(seconds: float) -> None:
+        asleep.append((now + seconds, woken := asyncio.Event()))
+        await woken.wait()
+
+    clock = Clock(lambda: now, lambda: now, sleep)
+    pacer = Pacer(4, TimeLimit(), clock, Stop(clock))
+    let_go: list[tuple[int, float]] = []
 
     async def ask(number: int) -> None:
         await pacer.turn()
-        order.append(number)
+        let_go.append((number, now - 100))
 
-    await asyncio.gather(*(ask(number) for number in range(20)))
-    assert order == list(range(20))
+    asking = [asyncio.create_task(ask(number)) for number in range(5)]
+    while not all(task.done() for task in asking):
+        await asyncio.sleep(0)
+        if asleep and len(let_go) == round((now - 100) * 4) + 1:
+            now = min(moment for moment, _ in asleep)
+            for _, woken in asleep:
+                woken.set()
+            asleep.clear()
+    assert let_go == [(0, 0.0), (1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0)]
 
 
 async def test_a_turn_past_the_cutoff_is_refused_without_waiting_for_it() -> None:

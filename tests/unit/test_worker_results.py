@@ -86,6 +86,13 @@ def test_any_failures_of_any_batch_fit_and_read_back_exactly(
     assert read_back(message, ids) == failed
 
 
+@given(limit=st.integers(60, 400), ids=st.lists(IDS, min_size=1, max_size=12, unique=True))
+def test_a_limit_is_kept_to_the_byte(limit: int, ids: list[str]) -> None:
+    message = termination_message({at: Failure(id, "HTTP 500") for at, id in enumerate(ids)}, limit)
+    assert len(message.encode()) <= limit
+    assert read_back(message, ids) == set(range(len(ids)))
+
+
 def test_someone_who_must_not_be_named_is_told_by_position() -> None:
     message = termination_message({0: Failure(None, "HTTP 500"), 1: Failure("u1", "HTTP 500")})
     assert json.loads(message) == {"version": 1, "failed": {"u1": "HTTP 500"}, "failedIndexes": "0"}

@@ -60,10 +60,9 @@ class Run:
         queue = iter(enumerate(self._batch.users))
         slots = min(self._http.concurrency, len(self._batch.users))
         await self._finish([asyncio.create_task(self._slot(queue)) for _ in range(slots)])
-        unreached = Outcome("interrupted" if self._stop.requested else "deadline", 0)
         for position in range(len(self._batch.users)):
-            if position not in self._outcomes:
-                self._record(position, unreached)
+            if position not in self._outcomes:  # its slot was cancelled
+                self._record(position, Outcome("interrupted", 0))
         return {
             position: Failure(self._batch.users[position].public_id, outcome.reason)
             for position, outcome in self._outcomes.items()
@@ -84,11 +83,11 @@ class Run:
         await asyncio.gather(*slots, stopping, return_exceptions=True)
 
     async def _slot(self, queue: Iterator[tuple[int, User]]) -> None:
-        """Take users one after the other. A user's waits keep the slot: a service in trouble gets fewer calls."""
-        while self._clock.monotonic() < self._limit.cutoff and not self._stop.requested:
-            position, user = next(queue, (-1, None))
-            if user is None:
-                return
+        """Take users one after the other. A user's waits keep the slot: a service in trouble gets fewer calls.
+
+        Past the cutoff, and after a stop, the pacer refuses calls, so that the rest of the queue fails at once.
+        """
+        for position, user in queue:
             try:
                 outcome = await self._sync_user(user)
             except Exception as error:  # a mistake of ours costs this user, not the rest of the batch
@@ -113,7 +112,7 @@ class Run:
                 return Outcome(reason, attempt)
             # The jitter goes on top of Retry-After, or all who were told the same moment would come back at it.
             delay = backoff_seconds(attempt, self._clock.random) + (verdict.retry_after or 0.0)
-            if self._stop.requested or not self._pacer.is_worth_waiting(delay):
+            if not self._pacer.is_worth_waiting(delay):
                 return Outcome(reason, attempt)
             await self._stop.pause(delay)
         raise AssertionError("attempts is at least 1")
