@@ -1,15 +1,23 @@
 """What the worker's tests share: time that only sleeping moves, and a sync service that follows a script."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from periodic_sync.worker.pace import Clock
+from periodic_sync.worker.backoff import TimeLimit
+from periodic_sync.worker.batch import Batch, User
+from periodic_sync.worker.log import Log
+from periodic_sync.worker.main import open_session
+from periodic_sync.worker.pace import Clock, Stop
+from periodic_sync.worker.run import Run
+from periodic_sync.worker.settings import HttpSettings, Settings
 
 
 class Time:
@@ -101,3 +109,43 @@ async def running_service(now: Callable[[], float]) -> AsyncIterator[Service]:
     async with TestServer(app, host="127.0.0.1", shutdown_timeout=0) as server:
         service.url = f"http://127.0.0.1:{server.port}/users/{{userId}}/sync"
         yield service
+
+
+NO_LIMIT = TimeLimit()
+
+
+class Bench:
+    """Everything around one run."""
+
+    def __init__(self, service: Service, time: Time) -> None:
+        self.service = service
+        self.time = time
+        self.clock = time.clock
+        self.stop = Stop(time.clock)
+        self.log = io.StringIO()
+
+    async def sync(
+        self,
+        *ids: str,
+        wallet: str = "0xWALLET",
+        limit: TimeLimit = NO_LIMIT,
+        drain_seconds: float = 20.0,
+        token: str | None = None,
+        **http: Any,
+    ) -> dict[str, str]:
+        """Returns: the reason for each user who failed."""
+        users = tuple(User(id=id, wallet=wallet) for id in ids)
+        batch = Batch(version=1, policy="portfolios", batch="b1", priority="high", users=users)
+        settings = Settings(HttpSettings.model_validate({"url": self.service.url, **http}), token)
+        async with open_session(settings) as session:
+            failures = await Run(
+                batch,
+                settings.http,
+                session,
+                limit=limit,
+                clock=self.clock,
+                stop=self.stop,
+                log=Log(self.clock.wall, self.log, batch="b1"),
+                drain_seconds=drain_seconds,
+            ).sync()
+        return {ids[position]: failure.reason for position, failure in failures.items()}

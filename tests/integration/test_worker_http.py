@@ -1,11 +1,9 @@
 """The worker against a real HTTP server. Its clock is the test's, so that no test waits and none depends on speed."""
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator
 from email.utils import formatdate
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -14,50 +12,10 @@ from periodic_sync.worker.backoff import TimeLimit
 from periodic_sync.worker.batch import Batch, User
 from periodic_sync.worker.log import Log
 from periodic_sync.worker.main import open_session
-from periodic_sync.worker.pace import Clock, Stop
 from periodic_sync.worker.results import Failure
 from periodic_sync.worker.run import Run
 from periodic_sync.worker.settings import HttpSettings, Settings
-from worker_support import Answer, Service, Time, hang, hang_up, running_service, status
-
-NO_LIMIT = TimeLimit()
-
-
-class Bench:
-    """Everything around one run."""
-
-    def __init__(self, service: Service, time: Time) -> None:
-        self.service = service
-        self.time = time
-        self.clock = time.clock
-        self.stop = Stop(time.clock)
-        self.log = io.StringIO()
-
-    async def sync(
-        self,
-        *ids: str,
-        wallet: str = "0xWALLET",
-        limit: TimeLimit = NO_LIMIT,
-        drain_seconds: float = 20.0,
-        token: str | None = None,
-        **http: Any,
-    ) -> dict[str, str]:
-        """Returns: the reason for each user who failed."""
-        users = tuple(User(id=id, wallet=wallet) for id in ids)
-        batch = Batch(version=1, policy="portfolios", batch="b1", priority="high", users=users)
-        settings = Settings(HttpSettings.model_validate({"url": self.service.url, **http}), token)
-        async with open_session(settings) as session:
-            failures = await Run(
-                batch,
-                settings.http,
-                session,
-                limit=limit,
-                clock=self.clock,
-                stop=self.stop,
-                log=Log(self.clock.wall, self.log, batch="b1"),
-                drain_seconds=drain_seconds,
-            ).sync()
-        return {ids[position]: failure.reason for position, failure in failures.items()}
+from worker_support import Answer, Bench, Time, hang, hang_up, running_service, status
 
 
 @pytest.fixture
@@ -221,60 +179,6 @@ async def test_nobody_listening_is_a_failure_without_an_address_in_it(bench: Ben
     bench.service.url = f"http://127.0.0.1:{unused_tcp_port}/users/{{userId}}/sync"
     assert await bench.sync("u1", attempts=2) == {"u1": "no connection: Connection refused"}
     assert len(bench.time.sleeps) == 1
-
-
-async def test_at_the_cutoff_the_rest_fail_as_deadline(bench: Bench) -> None:
-    async def slow(_: web.Request) -> web.StreamResponse:
-        bench.time.now += 60
-        return web.Response()
-
-    bench.service.script("u1", slow)
-    failed = await bench.sync("u1", "u2", "u3", concurrency=1, limit=TimeLimit(150, 200))
-    assert failed == {"u2": "deadline", "u3": "deadline"}
-    assert bench.service.users == ["u1"]
-
-
-async def test_no_attempt_is_waited_for_that_would_come_after_the_cutoff(bench: Bench) -> None:
-    bench.service.script("u1", 500)
-    assert await bench.sync("u1", limit=TimeLimit(100.2, 200)) == {"u1": "HTTP 500 Internal Server Error"}
-    assert bench.time.sleeps == []
-
-
-async def test_a_call_that_the_deadline_cuts_short_fails_as_deadline(bench: Bench) -> None:
-    bench.service.script("u1", hang)
-    async with asyncio.timeout(60):
-        assert await bench.sync("u1", limit=TimeLimit(100.01, 100.05), timeout="10m") == {"u1": "deadline"}
-
-
-async def test_after_a_stop_running_calls_finish_and_the_rest_are_interrupted(bench: Bench) -> None:
-    async def stopped_meanwhile(_: web.Request) -> web.StreamResponse:
-        bench.stop.request()
-        return web.Response()
-
-    bench.service.script("u1", stopped_meanwhile)
-    assert await bench.sync("u1", "u2", concurrency=1) == {"u2": "interrupted"}
-    assert bench.service.users == ["u1"]
-
-
-async def test_after_a_stop_hanging_calls_are_cancelled_in_the_end(bench: Bench) -> None:
-    async def stopped_for_ever(request: web.Request) -> web.StreamResponse:
-        bench.stop.request()
-        return await hang(request)
-
-    bench.service.script("u1", stopped_for_ever)
-    assert await bench.sync("u1", "u2", concurrency=1, drain_seconds=0) == {"u1": "interrupted", "u2": "interrupted"}
-
-
-async def test_a_stop_ends_a_back_off_with_the_reason_known_so_far(bench: Bench) -> None:
-    async def sleep(_: float) -> None:
-        bench.stop.request()
-        await asyncio.Event().wait()
-
-    bench.clock = Clock(lambda: 100.0, lambda: 100.0, sleep)
-    bench.stop = Stop(bench.clock)
-    bench.service.script("u1", 500)
-    assert await bench.sync("u1") == {"u1": "HTTP 500 Internal Server Error"}
-    assert bench.service.users == ["u1"]
 
 
 async def test_one_user_who_cannot_be_rendered_does_not_stop_the_rest(bench: Bench) -> None:
