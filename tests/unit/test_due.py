@@ -1,5 +1,6 @@
 """Why a user is, or is not, synced now: one reason code each, the first that matches."""
 
+from collections.abc import Set
 from dataclasses import replace
 
 import pytest
@@ -20,10 +21,10 @@ def synced(ago: int, **fields: int) -> UserState:
     return UserState(last_synced=NOON - ago, last_claim=5, last_outcome=5, **fields)
 
 
-def asked(scope: Scope, *, claim: int = 5, **tick: object) -> Tick:
+def asked(scope: Scope, *, claim: int = 5, named: Set[str] = frozenset()) -> Tick:
     """A tick at noon with an open manual request."""
     request = ManualRequest("token", scope, claim)
-    return tick_of(ledger=ledger_of(policy(), request=request), **tick)
+    return tick_of(ledger=ledger_of(policy(), request=request), named=named)
 
 
 GONE = user(last_active=NOON - DAY - 1)

@@ -11,6 +11,7 @@ from periodic_sync.core.batches import BATCH_FILE_LIMIT
 from periodic_sync.core.ledger import Breaker, Ledger, ManualRequest, OpenJob, RecentClaim, Refusal, Scope
 from periodic_sync.core.limits import Hold
 from periodic_sync.core.plan import Plan, User, plan
+from periodic_sync.core.spread import cohort_of
 from periodic_sync.core.users import NEVER_SYNCED, UserState
 from scheduling import NOON, instant, ledger_of, planned_ids, policy, tick_of, user
 
@@ -26,8 +27,15 @@ def many(count: int, ago: int | None = None, prefix: str = "u", **state: int) ->
     return [known(f"{prefix}{number:02}", ago, **state) for number in range(count)]
 
 
-def planned(users: list[User], spec: SyncPolicySpec | None = None, **tick: object) -> Plan:
-    return plan(users, tick_of(spec, **tick))
+def planned(
+    users: list[User],
+    spec: SyncPolicySpec | None = None,
+    *,
+    ledger: Ledger | None = None,
+    now: int = NOON,
+    **tick: object,
+) -> Plan:
+    return plan(users, tick_of(spec, ledger=ledger, now=now, **tick))
 
 
 def open_job(batches: int, *, probe: bool = False) -> OpenJob:
@@ -235,8 +243,8 @@ class TestAFailingWorker:
         assert planned_ids(planned(many(5, last_claim=7), ledger=ledger)) == [["u00", "u01", "u02"]]
 
     def test_a_probe_keeps_suspects_apart_too(self) -> None:
-        users = [*many(3, prefix="a", unexplained=3), *many(3, prefix="b", unexplained=2)]
-        assert planned_ids(planned(users, ledger=ledger_jobs(breaker=self.OPEN))) == [["b00", "b01", "b02"]]
+        users = [*many(3, prefix="a", unexplained=3), *many(2, prefix="b", unexplained=2)]
+        assert planned_ids(planned(users, ledger=ledger_jobs(breaker=self.OPEN))) == [["b00", "b01"]]
 
 
 class TestJobs:
@@ -302,7 +310,7 @@ class TestCounters:
         users = [known("served", MINUTE, last_outcome=8), known("waiting", MINUTE), known("flying", MINUTE)]
         ledger = ledger_of(policy(), request=ManualRequest("t", Scope.NAMED, 6))
         result = planned(users, ledger=ledger, named={"served", "waiting", "flying", "stranger"}, in_flight={"flying"})
-        assert (result.counters.requested, result.unknown_users) == (2, {"stranger"})
+        assert (result.counters.requested, result.unknown_users) == (2, frozenset({"stranger"}))
         assert planned_ids(result) == [["waiting"]]
 
     def test_a_request_for_the_active_waits_for_no_other(self) -> None:
@@ -344,6 +352,14 @@ class TestCohorts:
         assert 1 <= result.counters.due < 30
         assert result.next_due is not None
         assert self.OPENING < result.next_due <= self.OPENING + 10 * SECOND
+
+    def test_of_later_cohorts_only_those_go_along_whose_turn_is_near(self) -> None:
+        """All of them were synced long enough ago; without this the first batches would take the later cohorts too."""
+        ledger = ledger_of(self.SPEC, cohorts=100, cohorts_at=self.OPENING)
+        result = planned(self.users(300), policy(batchSize=100), now=self.OPENING, ledger=ledger)
+        cohorts = {cohort_of(user_id, 100) for user_id in result.claimed}
+        assert 0 in cohorts
+        assert max(cohorts) in {9, 10}
 
     def test_once_in_the_ledger_they_stay_as_they_are(self) -> None:
         ledger = ledger_of(self.SPEC, cohorts=10, cohorts_at=self.OPENING)

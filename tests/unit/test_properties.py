@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from periodic_sync.api.durations import DAY, HOUR, MINUTE, SECOND
-from periodic_sync.api.names import Reason
+from periodic_sync.api.names import Priority, Reason
 from periodic_sync.api.spec import SyncPolicySpec
 from periodic_sync.core.batches import Candidate, urgency
 from periodic_sync.core.due import examine, judge
@@ -18,7 +18,6 @@ from periodic_sync.core.ledger import (
     Ledger,
     ManualRequest,
     OpenJob,
-    Priority,
     RecentClaim,
     Refusal,
     Scope,
@@ -161,7 +160,8 @@ def _the_most_urgent_go_first(users: list[User], result: Plan) -> None:
     """Among users without unexplained failures: whoever is left is less urgent than whoever goes. Probes aside."""
     if result.tick.ledger.breaker.is_open:
         return
-    go, wait = [], []
+    go: list[tuple[int, int, int, str]] = []
+    wait: list[tuple[int, int, int, str]] = []
     for record, state in users:
         case = examine(record, state, result.tick)
         decision = judge(case, result.tick)
@@ -293,7 +293,7 @@ def test_windows_of_two_zones_keep_their_own_time_through_a_change_of_clocks() -
     """New York changes its clocks three weeks before Berlin: its users' busy hours move, Berlin's do not."""
     spec: SyncPolicySpec = policy(marketHours={"timeZone": "Europe/Berlin"})
     state = UserState(last_synced=0)
-    opens = {}
+    opens: dict[tuple[str, str], int] = {}
     for day in ("2026-03-07", "2026-03-08"):
         for zone in ("Europe/Berlin", "America/New_York"):
             record = UserRecord("u", "0x1", last_active=0, time_zone=zone)

@@ -55,7 +55,10 @@ class Spread:
 
 
 def drop_due(drop: Drop, last_synced: int, due_before: int, user_id: str, cohorts: int) -> int:
-    """When a user comes due after a drop that would have come due at `due_before` without it."""
+    """When a user comes due after a drop that would have come due at `due_before` without it.
+
+    A rise fits the formula too: `last + new` is then later than anything else in it.
+    """
     offset = drop.new * cohort_of(user_id, cohorts) // cohorts
     return max(last_synced + drop.new, min(drop.moment + offset, due_before))
 

@@ -34,8 +34,6 @@ class ZoneNow:
             due = last_synced + self.interval
         if self.next_change is None or due < self.next_change or self.next_interval == self.interval:
             return due
-        if self.next_interval > self.interval:
-            return last_synced + self.next_interval
         return drop_due(Drop(self.next_change, self.interval, self.next_interval), last_synced, due, user_id, cohorts)
 
 
