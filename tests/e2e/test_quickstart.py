@@ -23,8 +23,10 @@ def quickstart(cluster: Kubectl, operator_image: image.Image) -> Iterator[Kubect
     run_steps(
         [Step("example", "examples/quickstart", "10 s", lambda p: demo.apply(p, operator, operator_image, users))]
     )
+    restarts = operator.operator_restarts()
     yield cluster.within(demo.NAMESPACE)
     cluster("delete", "namespace", demo.NAMESPACE)
+    assert operator.operator_restarts() == restarts, "the operator ended and was started again during the test"
 
 
 def asked(kubectl: Kubectl) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The README's commands work as they stand there, one after the other, as a reader would type them.
 
-Blocks that begin with ```sh run are run, by bash, from the root of the checkout; the others need another machine or more
-time.
+Blocks that begin with ```sh run are run, by bash, from the root of the checkout; the others need another machine or
+more time.
 """
 
 import os

@@ -1,0 +1,89 @@
+"""The manifests as `kubectl apply -k` would send them, and the locks of what goes into the image."""
+
+import re
+import subprocess
+import tomllib
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster_support import KUBECTL, ROOT
+
+WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+
+
+@cache
+def rendered(folder: str) -> list[dict[str, Any]]:
+    done = subprocess.run([str(KUBECTL), "kustomize", ROOT / folder], capture_output=True, text=True, check=True)
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def the(kind: str, name: str, folder: str = "deploy/kustomize") -> dict[str, Any]:
+    return next(item for item in rendered(folder) if (item["kind"], item["metadata"]["name"]) == (kind, name))
+
+
+def test_the_operator_runs_workers_from_its_own_image() -> None:
+    [operator] = the("Deployment", "periodic-sync")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "WORKER_IMAGE", "value": operator["image"]} in operator["env"]
+    assert re.fullmatch(r"periodic-sync:\d+\.\d+\.\d+", operator["image"])
+
+
+def test_the_image_version_is_the_packages() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    for folder, name in (("deploy/kustomize", "periodic-sync"), ("examples/quickstart", "sync-service")):
+        [container] = the("Deployment", name, folder)["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == f"periodic-sync:{version}"
+
+
+def operator_rules() -> list[tuple[str, str]]:
+    """Every (resource, verb) that the operator is granted in all namespaces."""
+    rules = the("ClusterRole", "periodic-sync-operator")["rules"]
+    return [(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]]
+
+
+def test_the_operator_is_granted_nothing_by_wildcard() -> None:
+    assert "*" not in {word for rule in operator_rules() for word in rule}
+
+
+@pytest.mark.parametrize(
+    ("resource", "verbs"),
+    [
+        ("secrets", {"get"}),
+        ("podtemplates", {"get"}),
+        ("syncpolicies", {"get", "list", "watch"}),
+        ("pods", {"get", "list", "watch"}),
+    ],
+)
+def test_the_operator_may_do_no_more_than_this_with(resource: str, verbs: set[str]) -> None:
+    assert {verb for granted, verb in operator_rules() if granted == resource} == verbs
+
+
+def test_viewers_write_nothing_and_only_those_who_may_create_jobs_write_policies() -> None:
+    viewer, editor = the("ClusterRole", "periodic-sync-viewer"), the("ClusterRole", "periodic-sync-editor")
+    assert not WRITES & {verb for rule in viewer["rules"] for verb in rule["verbs"]}
+    aggregated = {key for key in editor["metadata"]["labels"] if "aggregate-to" in key}
+    assert {key.rpartition("-")[2] for key in aggregated} == {"edit", "admin"}
+    assert {resource for rule in editor["rules"] for resource in rule["resources"]} == {"syncpolicies"}
+
+
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+def test_every_package_is_locked_to_one_version_with_hashes_and_no_index_is_named(lock: str) -> None:
+    text = (ROOT / "requirements" / lock).read_text()
+    packages = [line for line in text.splitlines() if re.match(r"[a-z]", line)]
+    assert packages
+    assert [line for line in packages if not re.match(r"[a-z0-9._-]+==\S+( ; .+)? \\$", line)] == []
+    assert text.count("--hash=sha256:") >= len(packages)
+    assert "://" not in text
+
+
+def test_what_the_project_needs_is_in_the_lock() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for lock, wanted in (
+        ("runtime.txt", project["project"]["dependencies"]),
+        ("dev.txt", project["project"]["dependencies"] + project["dependency-groups"]["dev"]),
+    ):
+        locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements" / lock).read_text(), re.MULTILINE))
+        names = {re.split(r"[<>=\[ ]", requirement)[0].lower() for requirement in wanted}
+        assert names - locked == set(), "run `make lock`"
