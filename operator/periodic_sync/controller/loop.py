@@ -7,8 +7,8 @@ waited out here: one policy's trouble never stops another's loop, nor its own fo
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from periodic_sync.api.durations import SECOND
 from periodic_sync.api.errors import ApiError, ConflictError
@@ -20,6 +20,7 @@ SHORTEST_REST_SECONDS = 0.05
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 10.0
+WORTH_AN_EVENT_SECONDS = 5.0
 CONFLICTS_IN_A_ROW = 20
 """Lost races are retried at once; that many in a row are no race any more."""
 
@@ -38,16 +39,44 @@ class Schedule:
     at: int | None
 
 
-class PolicyLoop:
-    """Runs one policy's turns until stopped. `turn` does one and says when the next is due."""
+class Scheduled(Protocol):
+    """One policy, as its loop knows it."""
 
-    def __init__(self, name: str, turn: Callable[[], Awaitable[Schedule]]) -> None:
+    async def turn(self) -> Schedule:
+        """Do all there is to do now.
+
+        Raises: PolicyGoneError; ConflictError, SupersededError: begin anew; ApiError: wait.
+        """
+        ...
+
+    async def recovered(self, error: str, seconds: float) -> None:
+        """Turns succeed again, after `error` had stopped them for that long."""
+        ...
+
+    async def stopped(self) -> None:
+        """No further turn follows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """What has kept turns from succeeding, and since when (monotonic seconds)."""
+
+    error: str
+    since: float
+
+
+class PolicyLoop:
+    """Runs one policy's turns until stopped, or until the policy is gone."""
+
+    def __init__(self, name: str, policy: Scheduled) -> None:
         self.name = name
-        self._turn = turn
+        self._policy = policy
         self._woken = asyncio.Event()
         self._stopping = False
         self._pause = FIRST_PAUSE_SECONDS
         self._conflicts = 0
+        self._trouble: _Trouble | None = None
         self.turn_began: float | None = None
         """Monotonic seconds; None between turns."""
         self.last_ended = time.monotonic()
@@ -82,7 +111,8 @@ class PolicyLoop:
     async def _one_turn(self) -> float | None:
         """Returns: seconds until the next turn unless woken; None: at once."""
         try:
-            schedule = await self._turn()
+            schedule = await self._policy.turn()
+            await self._tell_recovery()
         except PolicyGoneError:
             raise
         except (ConflictError, SupersededError) as conflict:
@@ -93,19 +123,31 @@ class PolicyLoop:
             return self._after_trouble(f"lost {self._conflicts} races in a row: {conflict}")
         except ApiError as error:
             return self._after_trouble(str(error))
-        except Exception:
+        except Exception as error:
             log.exception("turn failed", extra={"policy": self.name})
-            return LONGEST_PAUSE_SECONDS
-        if self._pause > FIRST_PAUSE_SECONDS:
-            log.warning("scheduling goes on", extra={"policy": self.name})
+            return self._after_trouble(f"a fault of the operator itself, see its log: {error!r}")
         self._pause, self._conflicts = FIRST_PAUSE_SECONDS, 0
         until = TICK if schedule.at is None else min(TICK, max(0, schedule.at - schedule.now))
         return until / SECOND
 
     def _after_trouble(self, error: str) -> float:
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
-        log.warning("nothing is scheduled until the API server answers", extra={"policy": self.name, "error": error})
+        if self._trouble is None:
+            self._trouble = _Trouble(error, time.monotonic())
+        log.warning(
+            "nothing is scheduled for now, trying again",
+            extra={"policy": self.name, "error": error, "in_seconds": pause},
+        )
         return pause
+
+    async def _tell_recovery(self) -> None:
+        if self._trouble is None:
+            return
+        error, seconds = self._trouble.error, time.monotonic() - self._trouble.since
+        self._trouble = None
+        log.warning("scheduling goes on", extra={"policy": self.name, "after_seconds": round(seconds), "error": error})
+        if seconds >= WORTH_AN_EVENT_SECONDS:
+            await self._policy.recovered(error, seconds)
 
     async def _sleep(self, seconds: float, *, interruptible: bool) -> None:
         if self._stopping or seconds <= 0:

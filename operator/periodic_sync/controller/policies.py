@@ -6,10 +6,9 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from periodic_sync.api.errors import ApiError
-from periodic_sync.controller.loop import PolicyLoop, Schedule
+from periodic_sync.controller.loop import PolicyLoop, Scheduled
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.resources import SYNC_POLICIES
@@ -17,18 +16,6 @@ from periodic_sync.kube.resources import SYNC_POLICIES
 RESYNC_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
-
-
-class Scheduled(Protocol):
-    """One policy, as the loops know it."""
-
-    async def turn(self) -> Schedule:
-        """Do all there is to do now. Raises: PolicyGoneError; anything else is waited out."""
-        ...
-
-    async def stopped(self) -> None:
-        """No further turn follows."""
-        ...
 
 
 @dataclass(slots=True)
@@ -107,7 +94,7 @@ class Policies:
 
     def _start(self, policy: PolicyRef) -> None:
         scheduled = self._begin(policy, lambda: self._wake(policy.uid))
-        loop = PolicyLoop(f"{policy.namespace}/{policy.name}", scheduled.turn)
+        loop = PolicyLoop(f"{policy.namespace}/{policy.name}", scheduled)
         task = asyncio.create_task(self._run(policy, loop, scheduled), name=f"policy {loop.name}")
         self._running[policy.uid] = _Running(loop, task)
 

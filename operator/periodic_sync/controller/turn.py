@@ -93,8 +93,8 @@ class PolicyTurns:
             await asyncio.gather(self._watching, return_exceptions=True)
 
     async def recovered(self, error: str, seconds: float) -> None:
-        """Say that scheduling goes on after the API server could not be reached."""
-        await self._events.warning("ApiServerUnreachable", f"Nothing was scheduled for {seconds:.0f} s: {error}")
+        """Say why nothing was scheduled for a while, now that it can be said."""
+        await self._events.warning("SchedulingInterrupted", f"Nothing was scheduled for {seconds:.0f} s: {error}")
 
     async def _read(self) -> Object:
         """The policy as it is now. Raises: PolicyGoneError where it was deleted, or made again."""
