@@ -1,0 +1,89 @@
+"""The shipped roles, as a real API server reads them: who may do what."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster_support import KUBECTL, ROOT, Kubectl, KubectlError, eventually
+
+OPERATOR = "system:serviceaccount:periodic-sync:periodic-sync"
+KINDS = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+
+
+@pytest.fixture(scope="session")
+def roles(api_server: Path, crd: None) -> None:
+    done = subprocess.run(
+        [str(KUBECTL), "kustomize", ROOT / "deploy/kustomize"], capture_output=True, text=True, check=True
+    )
+    manifests = [item for item in yaml.safe_load_all(done.stdout) if item["kind"] in KINDS]
+    Kubectl(api_server, "periodic-sync")(
+        "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests)
+    )
+
+
+def may(kubectl: Kubectl, who: str, what: str) -> bool:
+    try:
+        return kubectl("auth", "can-i", *what.split(), f"--as={who}").strip() == "yes"
+    except KubectlError as error:  # kubectl ends with 1 for a no, which it prints
+        if "no" in str(error).split():
+            return False
+        raise
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "list syncpolicies.sync.moonx.farm -A",
+        "patch syncpolicies.sync.moonx.farm --subresource=status",
+        "create jobs.batch",
+        "delete jobs.batch",
+        "watch pods",
+        "update configmaps",
+        "get secrets",
+        "get podtemplates",
+        "create events",
+        "list customresourcedefinitions.apiextensions.k8s.io -A",
+        "update leases.coordination.k8s.io -n periodic-sync",
+    ],
+)
+def test_the_operator_may(roles: None, kubectl: Kubectl, what: str) -> None:
+    assert may(kubectl, OPERATOR, what)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "list secrets",
+        "watch secrets",
+        "update syncpolicies.sync.moonx.farm",
+        "create pods",
+        "create pods --subresource=exec",
+        "delete pods",
+        "update jobs.batch",
+        "delete namespaces -A",
+        "update leases.coordination.k8s.io",
+        "update customresourcedefinitions.apiextensions.k8s.io -A",
+        "create clusterroles.rbac.authorization.k8s.io -A",
+    ],
+)
+def test_the_operator_may_not(roles: None, kubectl: Kubectl, what: str) -> None:
+    assert not may(kubectl, OPERATOR, what)
+
+
+@pytest.mark.parametrize(
+    ("role", "reads", "writes"),
+    [("view", True, False), ("edit", True, True), ("admin", True, True)],
+)
+def test_policies_follow_the_roles_that_people_have(
+    roles: None, kubectl: Kubectl, role: str, reads: bool, writes: bool
+) -> None:
+    kubectl("create", "rolebinding", "person", f"--clusterrole={role}", "--user=person")
+
+    def aggregated() -> None:
+        assert may(kubectl, "person", "get syncpolicies.sync.moonx.farm") == reads
+
+    eventually(aggregated)
+    assert may(kubectl, "person", "create syncpolicies.sync.moonx.farm") == writes
+    assert not may(kubectl, "person", "patch syncpolicies.sync.moonx.farm --subresource=status")
