@@ -7,7 +7,7 @@ from periodic_sync.api.errors import AlreadyExistsError, ApiError, ConflictError
 from periodic_sync.controller.creating import JobMaker
 from periodic_sync.controller.open_ledger import OpenLedger
 from periodic_sync.core import transitions
-from periodic_sync.core.batch_files import Batch, BatchFile, BatchUser, batch_file, new_batch_file
+from periodic_sync.core.batch_files import BatchFile, batch_file, new_batch_file, planned
 from periodic_sync.core.batches import PlannedBatch
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.plan import Plan
@@ -51,22 +51,20 @@ def _number(plan: Plan, policy: PolicyRef, ledger: OpenLedger, highest_in_store:
     return [
         new_batch_file(
             policy,
-            [_batch(batch, plan) for batch in planned.batches],
+            [planned(batch, whole=_is_whole(batch, plan)) for batch in job.batches],
             claim=first + offset,
             claimed_at=plan.tick.now,
             generation=plan.tick.ledger.generation,
-            probe=planned.probe,
+            probe=job.probe,
         )
-        for offset, planned in enumerate(plan.jobs)
+        for offset, job in enumerate(plan.jobs)
     ]
 
 
-def _batch(batch: PlannedBatch, plan: Plan) -> Batch:
-    users = tuple(
-        BatchUser(user.record.user_id, user.record.wallet, user.tokens, user.record.sync_requested_at)
-        for user in batch.users
-    )
-    return Batch(users, batch.priority, whole=len(users) >= plan.counters.active)
+def _is_whole(batch: PlannedBatch, plan: Plan) -> bool:
+    """Whether every active user of the policy is in this batch."""
+    oldest = plan.tick.now - plan.tick.spec.thresholds.active
+    return sum(user.record.last_active >= oldest for user in batch.users) >= plan.counters.active
 
 
 async def _propose(files: Sequence[BatchFile], maker: JobMaker) -> list[BatchFile]:

@@ -113,7 +113,13 @@ class Flights:
             for pod in sight.pods_of(job.name)
             if pod.waiting is not None and pod.waiting.reason in CANT_START and sight.now - pod.created_at > SLOW_AFTER
         ]
-        self.waiting = _stuck(stuck) if stuck else None
+        without = [
+            job.name
+            for job in ledger.jobs
+            if (view := sight.jobs.get(job.name)) and not view.suspended and not view.finished
+            if sight.now - view.created_at > SLOW_AFTER and not sight.pods_of(job.name)
+        ]
+        self.waiting = _stuck(stuck) if stuck else _podless(without) if without else None
 
     async def _act(
         self,
@@ -221,6 +227,14 @@ def _stuck(pods: list[PodView]) -> Obstacle:
         "WorkerFailing",
         f"{len(pods)} worker pods can't start. {first.name}: {why}. Mend what spec.worker names, and the pods start "
         "by themselves",
+    )
+
+
+def _podless(jobs: list[str]) -> Obstacle:
+    return Obstacle(
+        "WorkerFailing",
+        f"No pod of Job {jobs[0]} can be created: `kubectl describe job {jobs[0]}` tells why, such as a quota or the "
+        "namespace's security level",
     )
 
 

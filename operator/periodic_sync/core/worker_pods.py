@@ -70,11 +70,14 @@ def _container(
 ) -> Object:
     # A container may have its own restart policy, but a second run in one pod would be a retry behind our back.
     kept = {key: value for key, value in given.items() if key not in ("restartPolicy", "restartPolicyRules")}
-    owned = [{"name": BATCH_FILE_VARIABLE, "value": BATCH_FILE_PATH}]
+    owned: list[Object] = [
+        {"name": BATCH_FILE_VARIABLE, "value": BATCH_FILE_PATH},
+        {"name": DEADLINE_VARIABLE, "value": str(deadline_seconds)},
+    ]
     container = _override(kept, worker)
     if worker.http is not None:
         container = _built_in(container, pod)
-        owned += _http_env(worker.http, deadline_seconds)
+        owned += _http_env(worker.http)
     return {
         **container,
         "name": WORKER_CONTAINER,
@@ -143,11 +146,8 @@ def _security_context(of_container: Mapping[str, Any], of_pod: Mapping[str, Any]
     return {**tight, **of_container}
 
 
-def _http_env(http: Http, deadline_seconds: int) -> list[Object]:
-    env: list[Object] = [
-        {"name": HTTP_VARIABLE, "value": _http_text(http)},
-        {"name": DEADLINE_VARIABLE, "value": str(deadline_seconds)},
-    ]
+def _http_env(http: Http) -> list[Object]:
+    env: list[Object] = [{"name": HTTP_VARIABLE, "value": _http_text(http)}]
     if http.bearer_token_secret_ref is not None:
         ref = {"name": http.bearer_token_secret_ref.name, "key": http.bearer_token_secret_ref.key}
         env.append({"name": TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": ref}})
