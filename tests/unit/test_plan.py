@@ -10,7 +10,7 @@ from periodic_sync.api.spec import SyncPolicySpec
 from periodic_sync.core.batches import BATCH_FILE_LIMIT
 from periodic_sync.core.ledger import Breaker, Ledger, ManualRequest, OpenJob, RecentClaim, Refusal, Scope
 from periodic_sync.core.limits import Hold
-from periodic_sync.core.plan import Plan, User, plan
+from periodic_sync.core.plan import MOST_OPEN_JOBS, Plan, User, plan
 from periodic_sync.core.spread import cohort_of
 from periodic_sync.core.users import NEVER_SYNCED, UserState
 from scheduling import NOON, instant, ledger_of, planned_ids, policy, tick_of, user
@@ -267,6 +267,11 @@ class TestJobs:
         result = planned(users, policy(batchSize=1000))
         assert sum(len(batch) for batch in planned_ids(result)) == 600
         assert all(batch.file_bytes <= BATCH_FILE_LIMIT for job in result.jobs for batch in job.batches)
+
+    def test_no_more_jobs_are_open_than_fit_into_the_ledger(self) -> None:
+        spec = policy(batchSize=1, jobs={"maxConcurrentBatches": 10_000})
+        ledger = ledger_of(spec, jobs=(open_job(1),) * (MOST_OPEN_JOBS - 3))
+        assert len(planned(many(20), spec, ledger=ledger).jobs) == 3
 
     def test_users_carry_their_tokens_and_why_they_are_there(self) -> None:
         users = [

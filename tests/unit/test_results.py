@@ -351,13 +351,13 @@ TALLIES: dict[str, tuple[list[str], bool, bool, Verdict, dict[str, UserState], T
         Tally(synced=2, failed=1, is_success=True),
     ),
     "all three named": (EVERYONE, False, False, failed_users(EVERYONE), {}, Tally(failed=3, is_failure_evidence=True)),
-    "an unexplained failure of many is nobody's own": (
+    "an unexplained failure of many: all failed, though nobody is blamed": (
         EVERYONE,
         False,
         False,
         FAILED_UNEXPLAINED,
         {},
-        Tally(is_failure_evidence=True),
+        Tally(failed=3, is_failure_evidence=True),
     ),
     "an unexplained failure of one is its own": (
         ["u0"],
@@ -400,7 +400,7 @@ TALLIES: dict[str, tuple[list[str], bool, bool, Verdict, dict[str, UserState], T
         Tally(failed=1, is_failure_evidence=True),
     ),
     "returned: neither total, no evidence": (EVERYONE, True, False, RETURNED, {}, Tally()),
-    "a probe that failed": (EVERYONE, False, True, FAILED_UNEXPLAINED, {}, Tally(is_failure_evidence=True)),
+    "a probe that failed": (EVERYONE, False, True, FAILED_UNEXPLAINED, {}, Tally(failed=3, is_failure_evidence=True)),
     "a probe that was returned": (EVERYONE, False, True, RETURNED, {}, Tally()),
     "a probe that synced somebody": (
         EVERYONE,
@@ -408,7 +408,7 @@ TALLIES: dict[str, tuple[list[str], bool, bool, Verdict, dict[str, UserState], T
         True,
         failed_users(["u0"]),
         {},
-        Tally(synced=2, is_success=True),
+        Tally(synced=2, failed=1, is_success=True),
     ),
 }
 

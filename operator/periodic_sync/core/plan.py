@@ -18,6 +18,9 @@ from periodic_sync.core.users import UserRecord, UserState
 
 User = tuple[UserRecord, UserState]
 
+MOST_OPEN_JOBS = 2000
+"""The ledger names each open Job, and must stay well below the 1 MiB of an object. batchesPerJob makes more of them."""
+
 DUE = frozenset({Reason.DUE_REQUESTED, Reason.DUE_BULK, Reason.DUE_STALE, Reason.DUE_REGULAR})
 
 
@@ -165,7 +168,7 @@ def _jobs(survey: _Survey, allowed: Limits, tick: Tick) -> tuple[PlannedJob, ...
         batch = probe([*survey.due, *survey.backing_off], users=allowed.users, tick=tick)
         return () if batch is None else (PlannedJob((batch,), probe=True),)
     batches = fill(survey.due, survey.along, batches=allowed.batches, users=allowed.users, tick=tick)
-    return group(batches, tick.spec.jobs.batches_per_job)
+    return group(batches, tick.spec.jobs.batches_per_job)[: max(0, MOST_OPEN_JOBS - len(tick.ledger.jobs))]
 
 
 def _hold_others(survey: _Survey, claimed: frozenset[str], tick: Tick) -> Hold | None:

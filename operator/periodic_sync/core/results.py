@@ -196,14 +196,15 @@ def tally(batch: Batch, verdict: Verdict, ended: Sequence[Outcome], states: Mapp
     )
     return Tally(
         synced=synced,
-        failed=sum(_is_own_failure(outcome) for outcome in ended),
+        # Blame is one thing, counting another: whoever recounts the Jobs finds these users in batches that failed them.
+        failed=0 if verdict.returned else len(ended) - synced,
         is_success=synced > 0,
         is_failure_evidence=is_evidence,
     )
 
 
 def _is_own_failure(outcome: Outcome) -> bool:
-    """A failure that its user is blamed for, which is what the totals count."""
+    """A failure that its user is blamed for."""
     if outcome.ending is Ending.UNEXPLAINED:
         return outcome.batch_size == 1
     return outcome.ending is Ending.FAILED

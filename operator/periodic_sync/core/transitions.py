@@ -49,7 +49,7 @@ def follow_spec(ledger: Ledger, *, generation: int, enabled: bool, intervals: In
     Raises: SupersededError where the ledger has acted on a newer one.
     """
     if generation < ledger.generation:
-        raise SupersededError(f"generation {generation} of the policy is older than {ledger.generation}, already acted on")
+        raise SupersededError(f"generation {generation} is older than {ledger.generation}, which was acted on already")
     edited = ledger.intervals is not None and ledger.intervals != intervals
     return replace(
         ledger,
@@ -106,7 +106,7 @@ def claim(ledger: Ledger, jobs: Iterable[OpenJob], *, generation: int, now: int)
             breaker=replace(ledger.breaker, last_probe=job.claimed_at) if job.probe else ledger.breaker,
             last_schedule=job.claimed_at,
         )
-    return replace(ledger, recent=tuple(past for past in ledger.recent if now - MINUTE < past.at))
+    return replace(ledger, recent=tuple(past for past in ledger.recent if abs(now - past.at) < MINUTE))
 
 
 def mark_created(ledger: Ledger, names: Iterable[str]) -> Ledger:
