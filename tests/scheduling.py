@@ -41,8 +41,8 @@ def user(user_id: str = "u1", *, last_active: int = NOON, **fields: object) -> U
 
 def ledger_of(spec: SyncPolicySpec, **fields: object) -> Ledger:
     """The ledger of a policy that was acted on, its cohorts fixed for every drop up to the year 2286."""
-    market, off = spec.intervals.market_hours, spec.intervals.off_hours
-    defaults = {"generation": 1, "enabled": spec.enabled, "intervals": Intervals(market, off), "cohorts_at": 10**13}
+    intervals = Intervals(spec.intervals.market_hours, spec.intervals.off_hours, spec.market_hours)
+    defaults = {"generation": 1, "enabled": spec.enabled, "intervals": intervals, "cohorts_at": 10**13}
     return Ledger(**{**defaults, **fields})  # type: ignore[arg-type]
 
 

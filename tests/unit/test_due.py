@@ -7,11 +7,11 @@ import pytest
 
 from periodic_sync.api.durations import DAY, HOUR, MINUTE, SECOND
 from periodic_sync.api.names import Priority, Reason
-from periodic_sync.api.spec import SyncPolicySpec
+from periodic_sync.api.spec import MarketHours, SyncPolicySpec
 from periodic_sync.core.calendar import calendar_for
 from periodic_sync.core.due import Decision, decide, tokens_to_sync
 from periodic_sync.core.ledger import IntervalEdit, Intervals, ManualRequest, Scope
-from periodic_sync.core.spread import Drop, cohort_of, cohorts_needed, drop_due, latest_drop
+from periodic_sync.core.spread import Calendars, Drop, cohort_of, cohorts_needed, drop_due, latest_drop
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
 from scheduling import NOON, instant, ledger_of, policy, tick_of, user
@@ -330,6 +330,16 @@ class TestAnIntervalIsEdited:
         # The opening's cohorts were 3, 3, 4 and 6 min after it, the edit's are 1, 2, 3 and 4: the earlier one counts.
         assert dues == {OPENING + minutes * MINUTE for minutes in (1, 2, 3, 4)}
 
+    def test_an_edit_that_opens_the_market_now_spreads_users_from_the_edit_on(self) -> None:
+        closed_at_noon = MarketHours(start="18:00", end="20:00")
+        edit = replace(self.EDIT, before=Intervals(4 * MINUTE, 15 * MINUTE, closed_at_noon))
+        expected = {NOON + minutes * MINUTE for minutes in range(4)}
+        assert self.dues(NOON, NOON - 10 * MINUTE, edit) == expected
+
+    def test_an_edit_that_mends_the_time_zone_spreads_nobody(self) -> None:
+        edit = replace(self.EDIT, before=Intervals(4 * MINUTE, 15 * MINUTE, MarketHours(time_zone="No/Where")))
+        assert self.dues(NOON, NOON - 10 * MINUTE, edit) == {NOON - 6 * MINUTE}
+
     def test_an_edit_in_the_future_is_one_of_a_clock_set_back(self) -> None:
         assert self.dues(NOON - HOUR, NOON - HOUR - 4 * MINUTE, self.EDIT) == {NOON - HOUR}
 
@@ -354,7 +364,8 @@ class TestWhenCohortsAreFixed:
     @staticmethod
     def latest(now: int, spec: SyncPolicySpec | None = None) -> Drop | None:
         spec = spec or policy()
-        return latest_drop(spec.intervals, calendar_for(spec.market_hours, "Etc/UTC"), None, now)
+        calendar = calendar_for(spec.market_hours, "Etc/UTC")
+        return latest_drop(spec.intervals, Calendars(calendar, calendar), None, now)
 
 
 def test_a_drop_moves_nobody_before_the_new_interval() -> None:

@@ -184,7 +184,7 @@ def follow(ledger: Ledger, policy: SyncPolicy, *, now: int) -> Ledger:
         ledger,
         generation=policy.generation,
         enabled=policy.spec.enabled,
-        intervals=Intervals(market=intervals.market_hours, off=intervals.off_hours),
+        intervals=Intervals(intervals.market_hours, intervals.off_hours, policy.spec.market_hours),
         now=now,
     )
 

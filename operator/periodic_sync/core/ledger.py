@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from periodic_sync.api.durations import MINUTE, SECOND
 from periodic_sync.api.names import Priority
+from periodic_sync.api.spec import MarketHours
 
 FORMAT_VERSION = 1
 
@@ -94,15 +95,16 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """The policy's two intervals as last acted on."""
+    """The policy's two intervals as last acted on, and the market hours that tell which holds."""
 
     market: int
     off: int
+    hours: MarketHours = field(default_factory=MarketHours)
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalEdit:
-    """The last edit of the intervals: when it was acted on, and what they were before."""
+    """The last edit of intervals or market hours: when it was acted on, and what they were before."""
 
     at: int
     before: Intervals

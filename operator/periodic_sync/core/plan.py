@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from periodic_sync.api.names import Reason
 from periodic_sync.core.batches import Candidate, PlannedJob, fill, group, probe
-from periodic_sync.core.calendar import calendar_for
 from periodic_sync.core.due import Decision, examine, judge, may_go_along
 from periodic_sync.core.ledger import Scope
 from periodic_sync.core.limits import Hold, Limits, hold, limits
@@ -152,8 +151,7 @@ def _with_cohorts(users: Iterable[User], tick: Tick) -> tuple[Tick, Cohorts | No
     """
     ledger, spec = tick.ledger, tick.spec
     if spec.enabled and tick.store_ready:
-        calendar = calendar_for(spec.market_hours, spec.market_hours.time_zone)
-        drop = latest_drop(spec.intervals, calendar, ledger.edit, tick.now)
+        drop = latest_drop(spec.intervals, tick.calendars(None), ledger.edit, tick.now)
         if drop is not None and drop.moment > ledger.cohorts_at:
             active = sum(tick.now - record.last_active <= spec.thresholds.active for record, _ in users)
             cohorts = Cohorts(cohorts_needed(active, spec.batch_size), drop.moment)

@@ -12,6 +12,7 @@ Whole cohorts come due together, so that batches are full, and nobody later than
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from periodic_sync.api.spec import Intervals as PolicyIntervals
 from periodic_sync.core.calendar import MarketCalendar
@@ -74,12 +75,19 @@ def cohorts_needed(active: int, batch_size: int) -> int:
     return max(1, -(-active // batch_size))
 
 
+class Calendars(NamedTuple):
+    """One zone's market hours as they are, and as they were before the last edit of the spec."""
+
+    now: MarketCalendar
+    before: MarketCalendar
+
+
 def drops_in_force(
-    intervals: PolicyIntervals, calendar: MarketCalendar, edit: IntervalEdit | None, now: int
+    intervals: PolicyIntervals, calendars: Calendars, edit: IntervalEdit | None, now: int
 ) -> Spread | None:
     """The drops of a zone's interval whose first new interval is not over at `now`; None: the plain rule holds."""
     drops: list[Drop] = []
-    for change in _changes(intervals, calendar, edit, now):
+    for change in _changes(intervals, calendars, edit, now):
         # A rise starts afresh, and a drop that is over has left everyone where its interval alone would.
         if change.new > change.old or change.moment + change.new <= now:
             break
@@ -87,11 +95,9 @@ def drops_in_force(
     return Spread(tuple(reversed(drops))) if drops else None
 
 
-def latest_drop(
-    intervals: PolicyIntervals, calendar: MarketCalendar, edit: IntervalEdit | None, now: int
-) -> Drop | None:
+def latest_drop(intervals: PolicyIntervals, calendars: Calendars, edit: IntervalEdit | None, now: int) -> Drop | None:
     """The last drop of a zone's interval at or before `now`, in force or not; None: it never drops."""
-    return next((change for change in _changes(intervals, calendar, edit, now) if change.new < change.old), None)
+    return next((change for change in _changes(intervals, calendars, edit, now) if change.new < change.old), None)
 
 
 def interval_in(intervals: PolicyIntervals, *, is_open: bool) -> int:
@@ -99,9 +105,7 @@ def interval_in(intervals: PolicyIntervals, *, is_open: bool) -> int:
     return intervals.market_hours if is_open else intervals.off_hours
 
 
-def _changes(
-    intervals: PolicyIntervals, calendar: MarketCalendar, edit: IntervalEdit | None, now: int
-) -> Iterator[Drop]:
+def _changes(intervals: PolicyIntervals, calendars: Calendars, edit: IntervalEdit | None, now: int) -> Iterator[Drop]:
     """The last changes of a zone's interval up to `now`, drops and rises, latest first.
 
     The market's last two and the last edit: of an opening and the closing before it one is the drop.
@@ -110,16 +114,16 @@ def _changes(
         edit = None  # the clock was set back: what the edit made of the intervals holds all the same
 
     def interval_at(at: int) -> int:
-        is_open = calendar.is_open(at)
         if edit is not None and at < edit.at:
-            return edit.before.market if is_open else edit.before.off
-        return interval_in(intervals, is_open=is_open)
+            return edit.before.market if calendars.before.is_open(at) else edit.before.off
+        return interval_in(intervals, is_open=calendars.now.is_open(at))
 
     moments = {edit.at} if edit is not None else set()
-    change = calendar.last_change(now)
-    if change is not None:
-        before = calendar.last_change(change - 1)
-        moments |= {change} if before is None else {change, before}
+    for calendar in set(calendars):
+        change = calendar.last_change(now)
+        if change is not None:
+            before = calendar.last_change(change - 1)
+            moments |= {change} if before is None else {change, before}
     for moment in sorted(moments, reverse=True):
         old, new = interval_at(moment - 1), interval_at(moment)
         if old != new:

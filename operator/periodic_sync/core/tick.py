@@ -8,7 +8,7 @@ from periodic_sync.api.durations import SECOND
 from periodic_sync.api.spec import SyncPolicySpec
 from periodic_sync.core.calendar import UnknownTimeZoneError, calendar_for
 from periodic_sync.core.ledger import Ledger, ManualRequest
-from periodic_sync.core.spread import Drop, Spread, drop_due, drops_in_force, interval_in
+from periodic_sync.core.spread import Calendars, Drop, Spread, drop_due, drops_in_force, interval_in
 from periodic_sync.core.users import UserRecord
 
 CLOCK_SKEW = 5 * SECOND
@@ -79,20 +79,31 @@ class Tick:
             known = self.zones[name] = self._look_up(name)
         return known
 
+    def calendars(self, name: str | None) -> Calendars:
+        """The market hours in that zone; None: the policy's own. Raises: UnknownTimeZoneError."""
+        hours, edit = self.spec.market_hours, self.ledger.edit
+        now = calendar_for(hours, name or hours.time_zone)
+        if edit is None or edit.before.hours == hours:
+            return Calendars(now, now)
+        try:
+            return Calendars(now, calendar_for(edit.before.hours, name or edit.before.hours.time_zone))
+        except UnknownTimeZoneError:
+            return Calendars(now, now)  # the edit has mended the policy's zone
+
     def _look_up(self, name: str | None) -> ZoneNow:
-        hours, intervals = self.spec.market_hours, self.spec.intervals
-        if name is None or name == hours.time_zone:
-            calendar = calendar_for(hours, hours.time_zone)
-        else:
-            try:
-                calendar = calendar_for(hours, name)
-            except UnknownTimeZoneError:
-                return self.zone(None)  # one record must not stop the others
+        intervals = self.spec.intervals
+        try:
+            calendars = self.calendars(name)
+        except UnknownTimeZoneError:
+            if name in (None, self.spec.market_hours.time_zone):
+                raise
+            return self.zone(None)  # one record must not stop the others
+        calendar = calendars.now
         is_open = calendar.is_open(self.now)
         return ZoneNow(
             is_open=is_open,
             interval=interval_in(intervals, is_open=is_open),
-            spread=drops_in_force(intervals, calendar, self.ledger.edit, self.now),
+            spread=drops_in_force(intervals, calendars, self.ledger.edit, self.now),
             next_change=calendar.next_change(self.now),
             next_interval=interval_in(intervals, is_open=not is_open),
         )
