@@ -18,6 +18,10 @@ import pytest
 
 import tasks.kubectl
 from cluster_support import Kubectl
+from live.api import Api, proxied
+from live.operator import Operator
+from live.scene import Scene, staged
+from live.service import SyncService, await_service, start_service
 from tasks import deploying, engines, image
 from tasks.paths import KUBECTL, TEST_KUBECONFIG
 from tasks.steps import Progress, Step, run_steps
@@ -81,6 +85,35 @@ def kubectl(request: pytest.FixtureRequest, cluster: Kubectl) -> Iterator[Kubect
     cluster("create", "namespace", namespace)
     yield cluster.within(namespace)
     cluster("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def api(cluster: Kubectl) -> Iterator[Api]:
+    """The API server, for tests that look often."""
+    with proxied(cluster.kubeconfig) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Kubectl, api: Api) -> Operator:
+    return Operator(cluster.within("periodic-sync"), api)
+
+
+@pytest.fixture(scope="session")
+def service(cluster: Kubectl, api: Api, operator_image: image.Image) -> Iterator[SyncService]:
+    """A sync service that works, for all tests that don't tell theirs how to behave."""
+    with staged(cluster, api, "service") as scene:
+        started = start_service(scene.kubectl, api, operator_image.reference)
+        await_service(scene.kubectl)
+        yield started
+
+
+@pytest.fixture
+def scene(request: pytest.FixtureRequest, cluster: Kubectl, api: Api) -> Iterator[Scene]:
+    """A namespace of the test's own, with a witness."""
+    title = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].strip("-")
+    with staged(cluster, api, title) as found:
+        yield found
 
 
 @pytest.hookimpl(wrapper=True)
