@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger_support import open_job
@@ -31,12 +31,17 @@ ledgers = st.builds(
     last_claim=numbers,
 )
 
+# Deriving a strategy from the dataclasses takes its time once, which is no sign of a bad strategy.
+slow_at_first = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=50)
 
+
+@slow_at_first
 @given(ledgers)
 def test_what_was_written_is_read_back(ledger: Ledger) -> None:
     assert from_json(to_json(ledger)) == ledger
 
 
+@slow_at_first
 @given(ledgers)
 def test_equal_ledgers_are_written_alike(ledger: Ledger) -> None:
     """So that a comparison of texts is one of ledgers, too."""

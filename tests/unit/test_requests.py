@@ -14,9 +14,7 @@ from periodic_sync.core.requests import Asked, read_request
         pytest.param("active", "t1", Asked("t1", Scope.ACTIVE), id="everyone active"),
         pytest.param(" all ", " t1 ", Asked("t1", Scope.ALL), id="blanks around both"),
         pytest.param("u1", "t1", Asked("t1", Scope.NAMED, frozenset({"u1"})), id="one user"),
-        pytest.param(
-            "u1, u2,,u1", "t1", Asked("t1", Scope.NAMED, frozenset({"u1", "u2"})), id="a list with odd commas"
-        ),
+        pytest.param("u1, u2,,u1", "t1", Asked("t1", Scope.NAMED, frozenset({"u1", "u2"})), id="a list, odd commas"),
         pytest.param("all,u1", "t1", Asked("t1", Scope.NAMED, frozenset({"all", "u1"})), id="all in a list is an id"),
         pytest.param("all,", "t1", Asked("t1", Scope.NAMED, frozenset({"all"})), id="all with a comma is an id"),
         pytest.param("ALL", "t1", Asked("t1", Scope.NAMED, frozenset({"ALL"})), id="ALL is an id"),

@@ -50,7 +50,7 @@ class TestFollowingTheSpec:
         assert follow(LEDGER, 3, enabled=False) == replace(LEDGER, generation=3, enabled=False)
 
     def test_an_older_generation_is_superseded(self) -> None:
-        with pytest.raises(SupersededError, match="generation 1 .*older than 2"):
+        with pytest.raises(SupersededError, match=r"generation 1 .*older than 2"):
             follow(LEDGER, 1)
 
     def test_an_edit_of_the_intervals_is_kept_with_what_was_before(self) -> None:

@@ -1,0 +1,75 @@
+"""The command line as people and manifests type it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from periodic_sync import __version__
+from periodic_sync.cli import main as cli
+from periodic_sync.controller import operator
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[operator.Options]:
+    """What the operator was started with, in place of starting it."""
+    calls: list[operator.Options] = []
+
+    async def run(options: operator.Options) -> int:
+        calls.append(options)
+        return 3
+
+    monkeypatch.setattr(operator, "run", run)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        pytest.param([], operator.Options(), id="nothing: the defaults of both sides are the same"),
+        pytest.param(["--namespace", "shop"], operator.Options(namespace="shop"), id="one namespace"),
+        pytest.param(["--host", "0.0.0.0", "--port", "9000"], operator.Options(host="0.0.0.0", port=9000), id="probe"),
+        pytest.param(
+            ["--kubeconfig", "/k", "--worker-image", "w:1", "--log-format", "text", "--log-level", "debug"],
+            operator.Options(kubeconfig="/k", worker_image="w:1", log_format="text", log_level="debug"),
+            id="all else",
+        ),
+    ],
+)
+def test_operator(started: list[operator.Options], arguments: list[str], options: operator.Options) -> None:
+    assert cli.main(["operator", *arguments]) == 3
+    assert started == [options]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param([], "the following arguments are required: COMMAND", id="no command"),
+        pytest.param(["nonsense"], "invalid choice", id="an unknown command"),
+        pytest.param(["operator", "--port", "http"], "argument --port: invalid int value", id="a port that is none"),
+        pytest.param(["operator", "--log-format", "xml"], "invalid choice: 'xml'", id="an unknown format"),
+    ],
+)
+def test_a_mistake_is_told(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_help_needs_neither_kopf_nor_the_kubernetes_client() -> None:
+    """Which take the better part of a second to import."""
+    code = "import sys, periodic_sync.cli.main as m; m.parser(); print(sys.modules.keys() & {'kopf', 'kubernetes'})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environment())
+    assert done.stdout.strip() == "set()"
+
+
+def _environment() -> dict[str, str]:
+    return {"PYTHONPATH": ":".join(sys.path)}

@@ -1,0 +1,171 @@
+"""Loops for policies: which begin, which are woken, and how they end."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from periodic_sync.controller.loop import PolicyGoneError, Schedule
+from periodic_sync.controller.policies import Policies
+from periodic_sync.core.objects import PolicyRef
+from virtual_time import run
+
+FIRST, SECOND = PolicyRef("shop", "portfolios", "uid-1"), PolicyRef("shop", "portfolios", "uid-2")
+
+
+class Turns:
+    """One policy that counts its turns. `takes`: how long each is, in seconds."""
+
+    def __init__(self, policy: PolicyRef, wake: Callable[[], None]) -> None:
+        self.policy, self.wake = policy, wake
+        self.began = self.ended = 0
+        self.is_stopped = self.is_gone = False
+        self.takes = 0.0
+
+    async def turn(self) -> Schedule:
+        self.began += 1
+        if self.is_gone:
+            raise PolicyGoneError
+        await asyncio.sleep(self.takes)
+        self.ended += 1
+        return Schedule(0, None)
+
+    async def recovered(self, error: str, seconds: float) -> None:
+        pass
+
+    async def stopped(self) -> None:
+        self.is_stopped = True
+
+
+class Bench:
+    """Policies without an API server, and all turns that were made for them."""
+
+    def __init__(self) -> None:
+        self.made: list[Turns] = []
+        self.policies = Policies(None, self._begin)  # type: ignore[arg-type]
+
+    def _begin(self, policy: PolicyRef, wake: Callable[[], None]) -> Turns:
+        self.made.append(Turns(policy, wake))
+        return self.made[-1]
+
+
+async def settle() -> None:
+    """Let everything happen that follows within a second of an event."""
+    await asyncio.sleep(1)
+
+
+def test_a_policy_that_is_seen_gets_a_loop_and_is_woken_when_seen_again() -> None:
+    async def test() -> None:
+        bench = Bench()
+        for turns in (1, 2):
+            bench.policies.seen(FIRST)
+            await settle()
+            assert [made.began for made in bench.made] == [turns]
+        assert [loop.name for loop in bench.policies.loops] == ["shop/portfolios"]
+
+    run(test())
+
+
+def test_a_policy_made_again_under_its_name_is_another_one() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.policies.seen(FIRST)
+        bench.policies.seen(SECOND)
+        await settle()
+        assert [made.policy for made in bench.made] == [FIRST, SECOND]
+        bench.made[0].is_gone = True
+        bench.policies.seen(FIRST)
+        await settle()
+        assert [made.is_stopped for made in bench.made] == [True, False]
+        assert len(bench.policies.loops) == 1
+
+    run(test())
+
+
+def test_a_policy_that_is_gone_begins_anew_if_it_is_seen_after_all() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.policies.seen(FIRST)
+        bench.made[0].is_gone = True
+        await settle()
+        assert bench.policies.loops == []
+        bench.policies.seen(FIRST)
+        await settle()
+        assert [made.ended for made in bench.made] == [0, 1]
+
+    run(test())
+
+
+def test_turns_may_wake_their_own_loop_also_when_it_has_ended() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.policies.seen(FIRST)
+        await settle()
+        bench.made[0].wake()
+        await settle()
+        assert bench.made[0].began == 2
+        await bench.policies.stop(within_seconds=1)
+        bench.made[0].wake()
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("changes", "turns"),
+    [
+        pytest.param([("uid-1", "job", (1,), False)], 2, id="a Job that is new"),
+        pytest.param([("uid-1", "job", (1,), False)] * 3, 2, id="the same again"),
+        pytest.param([("uid-1", "job", (1,), False), ("uid-1", "job", (2,), False)], 3, id="a Job that changed"),
+        pytest.param([("uid-1", "job", (1,), False), ("uid-1", "job", (1,), True)], 3, id="a Job that is gone"),
+        pytest.param([("uid-1", "job", (1,), True)] * 2, 3, id="a Job that nobody saw and that is gone"),
+        pytest.param([("uid-9", "job", (1,), False)], 1, id="a Job of nobody"),
+        pytest.param([("", "job", (1,), False)], 1, id="a Job without an owner"),
+    ],
+)
+def test_jobs_wake_their_policy_where_they_differ(
+    changes: list[tuple[str, str, tuple[object, ...], bool]], turns: int
+) -> None:
+    async def test() -> int:
+        bench = Bench()
+        bench.policies.seen(FIRST)
+        await settle()
+        for policy_uid, job_uid, essence, is_gone in changes:
+            bench.policies.job_changed(policy_uid, job_uid, essence, is_gone=is_gone)
+            await settle()
+        return bench.made[0].began
+
+    assert run(test()) == turns
+
+
+class TestStopping:
+    def test_turns_that_run_are_let_end_and_none_begins(self) -> None:
+        async def test() -> Bench:
+            bench = Bench()
+            bench.policies.seen(FIRST)
+            bench.made[0].takes = 20
+            await settle()
+            bench.policies.seen(FIRST)
+            await bench.policies.stop(within_seconds=30)
+            bench.policies.seen(SECOND)
+            await settle()
+            return bench
+
+        bench = run(test())
+        assert [(made.began, made.ended, made.is_stopped) for made in bench.made] == [(1, 1, True)]
+        assert bench.policies.loops == []
+
+    def test_turns_that_take_too_long_are_cut_off(self) -> None:
+        async def test() -> Bench:
+            bench = Bench()
+            bench.policies.seen(FIRST)
+            bench.made[0].takes = 10_000
+            await settle()
+            await bench.policies.stop(within_seconds=30)
+            assert asyncio.get_running_loop().time() < 40
+            return bench
+
+        bench = run(test())
+        assert [(made.ended, made.is_stopped) for made in bench.made] == [(0, True)]
+
+    def test_without_policies_there_is_nothing_to_wait_for(self) -> None:
+        run(Bench().policies.stop(within_seconds=30))
