@@ -3,7 +3,15 @@
 import logging
 from collections.abc import Sequence
 
-from periodic_sync.api.errors import AlreadyExistsError, ApiError, ConflictError, UnavailableError
+from periodic_sync.api.errors import (
+    AlreadyExistsError,
+    ApiError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    TooLargeError,
+    UnavailableError,
+)
 from periodic_sync.controller.creating import JobMaker
 from periodic_sync.controller.open_ledger import OpenLedger
 from periodic_sync.core import transitions
@@ -24,7 +32,12 @@ async def claim(plan: Plan, ledger: OpenLedger, maker: JobMaker, *, highest_in_s
     proposed; ApiError.
     """
     files = _number(plan, maker.policy, ledger, highest_in_store)
-    proposed = await _propose(files, maker)
+    try:
+        proposed = await _propose(files, maker)
+    except (ForbiddenError, InvalidError, TooLargeError) as refusal:
+        log.error("batch file refused by the API server", extra={"error": str(refusal)})
+        ledger.stage(transitions.note_refusal(ledger.ledger, message=str(refusal), now=plan.tick.now))
+        return ()
     try:
         ledger.stage(
             transitions.claim(

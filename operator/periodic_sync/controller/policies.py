@@ -15,6 +15,9 @@ from periodic_sync.kube.resources import SYNC_POLICIES
 
 RESYNC_SECONDS = 30.0
 
+MOST_REMEMBERED = 50_000
+"""Objects whose last change is remembered. kopf doesn't report every deletion, so they are all forgotten in between."""
+
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +42,7 @@ class Policies:
         self._begin = begin
         self._namespace = namespace
         self._running: dict[str, _Running] = {}
-        self._jobs: dict[str, tuple[object, ...]] = {}
+        self._essences: dict[str, tuple[object, ...]] = {}
         self._stopping = False
         self.last_listed = time.monotonic()
         """When the list of policies was last read."""
@@ -48,24 +51,26 @@ class Policies:
     def loops(self) -> list[PolicyLoop]:
         return [running.loop for running in self._running.values()]
 
-    def seen(self, policy: PolicyRef) -> None:
-        """There is such a policy, and something about it may have changed."""
-        running = self._running.get(policy.uid)
-        if running is not None:
-            running.loop.wake()
-        elif not self._stopping:
-            self._start(policy)
+    def seen(self, policy: PolicyRef, essence: tuple[object, ...]) -> None:
+        """There is such a policy. `essence`: what of it matters to its turns; without a change nobody is woken."""
+        if policy.uid not in self._running:
+            if not self._stopping:
+                self._start(policy)
+        elif self._has_changed(policy.uid, essence):
+            self._wake(policy.uid)
 
-    def job_changed(self, policy_uid: str, job_uid: str, essence: tuple[object, ...], *, is_gone: bool) -> None:
-        """Wake the policy's loop if the Job changed in a way that matters: `essence` differs from the last one."""
-        if self._jobs.get(job_uid) == essence and not is_gone:
-            return
-        if is_gone:
-            self._jobs.pop(job_uid, None)
-        else:
-            self._jobs[job_uid] = essence
-        if policy_uid in self._running:
-            self._running[policy_uid].loop.wake()
+    def job_seen(self, policy_uid: str, job_uid: str, essence: tuple[object, ...]) -> None:
+        """There is, or was, such a Job of that policy. `essence`: as for policies."""
+        if self._has_changed(job_uid, essence):
+            self._wake(policy_uid)
+
+    def _has_changed(self, uid: str, essence: tuple[object, ...]) -> bool:
+        if self._essences.get(uid) == essence:
+            return False
+        if len(self._essences) >= MOST_REMEMBERED:
+            self._essences.clear()
+        self._essences[uid] = essence
+        return True
 
     async def keep_listing(self) -> None:
         """Find policies whose event was lost, until cancelled."""
@@ -73,8 +78,8 @@ class Policies:
             try:
                 for item in await self._client.list(SYNC_POLICIES, self._namespace, metadata_only=True):
                     policy = PolicyRef(*(item["metadata"][key] for key in ("namespace", "name", "uid")))
-                    if policy.uid not in self._running:
-                        self.seen(policy)
+                    if policy.uid not in self._running and not self._stopping:
+                        self._start(policy)
                 self.last_listed = time.monotonic()
             except ApiError as error:
                 log.warning("the list of SyncPolicies can't be read", extra={"error": str(error)})

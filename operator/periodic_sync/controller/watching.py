@@ -10,7 +10,15 @@ from typing import Any
 import aiohttp
 import kopf
 
-from periodic_sync.api.names import GROUP, MANAGED_BY, MANAGED_BY_LABEL, PLURAL, VERSION
+from periodic_sync.api.names import (
+    GROUP,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    PLURAL,
+    REQUESTED_AT_ANNOTATION,
+    SYNC_USERS_ANNOTATION,
+    VERSION,
+)
 from periodic_sync.controller.policies import Policies
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.kube.kopf_session import endless_back_offs
@@ -26,14 +34,14 @@ def registry(policies: Policies, server: str, session: Callable[[], aiohttp.Clie
         return kopf.AiohttpSession(server=server, aiohttp_session=session())
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
-    async def policy_changed(namespace: str | None, name: str | None, uid: str | None, **_: Any) -> None:
-        if namespace and name and uid:
-            policies.seen(PolicyRef(namespace, name, uid))
+    async def policy_changed(meta: kopf.Meta, **_: Any) -> None:
+        policy = PolicyRef(meta["namespace"], meta["name"], meta["uid"])
+        policies.seen(policy, _essence_of_policy(meta))
 
     @kopf.on.event("batch", "v1", "jobs", labels={MANAGED_BY_LABEL: MANAGED_BY}, registry=handlers)
     async def job_changed(meta: kopf.Meta, status: kopf.Status, type: str | None, **_: Any) -> None:
         owner = controller_uid({"metadata": meta}) or ""
-        policies.job_changed(owner, meta.get("uid", ""), _essence(meta, status), is_gone=type == "DELETED")
+        policies.job_seen(owner, meta["uid"], (*_essence_of_job(meta, status), type == "DELETED"))
 
     return handlers
 
@@ -63,8 +71,14 @@ class _Endless:
         return endless_back_offs()
 
 
-def _essence(meta: kopf.Meta, status: kopf.Status) -> tuple[Any, ...]:
-    """What of a Job makes a difference to scheduling: other changes wake nobody."""
+def _essence_of_policy(meta: kopf.Meta) -> tuple[Any, ...]:
+    """The spec and what is asked for: the operator's own writes to the status wake nobody."""
+    asked = [meta.annotations.get(key) for key in (SYNC_USERS_ANNOTATION, REQUESTED_AT_ANNOTATION)]
+    return (meta.get("generation"), *asked, meta.get("deletionTimestamp"))
+
+
+def _essence_of_job(meta: kopf.Meta, status: kopf.Status) -> tuple[Any, ...]:
+    """What of a Job makes a difference to scheduling."""
     conditions = tuple((c.get("type"), c.get("status")) for c in status.get("conditions") or [])
     ended = status.get("completedIndexes", ""), status.get("failedIndexes", "")
     return (*ended, conditions, meta.get("deletionTimestamp"))

@@ -95,18 +95,20 @@ def claim(ledger: Ledger, jobs: Iterable[OpenJob], *, generation: int, now: int)
         raise SupersededError(f"planned on generation {generation}, the ledger is at {ledger.generation}")
     if not ledger.enabled:
         raise SupersededError("the policy is disabled")
-    for job in jobs:
+    recent = tuple(past for past in ledger.recent if abs(now - past.at) < MINUTE)
+    claimed = tuple(jobs)
+    for job in claimed:
         if job.claim <= ledger.last_claim or ledger.job(job.name):
             raise SupersededError(f"claim {job.claim} is not above {ledger.last_claim}")
         ledger = replace(
             ledger,
             jobs=(*ledger.jobs, job),
             last_claim=job.claim,
-            recent=(*ledger.recent, RecentClaim(job.claimed_at, sum(job.sizes))),
             breaker=replace(ledger.breaker, last_probe=job.claimed_at) if job.probe else ledger.breaker,
             last_schedule=job.claimed_at,
         )
-    return replace(ledger, recent=tuple(past for past in ledger.recent if abs(now - past.at) < MINUTE))
+    users = sum(sum(job.sizes) for job in claimed)
+    return replace(ledger, recent=(*recent, RecentClaim(now, users)) if users else recent)
 
 
 def mark_created(ledger: Ledger, names: Iterable[str]) -> Ledger:

@@ -41,5 +41,10 @@ async def wake_on_change(
                     wake()
         except ApiError as error:
             log.debug("watch interrupted", extra={"resource": resource.plural, "error": str(error)})
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        except Exception:
+            # Whatever the server sent, a watch that ends for good would make its policy deaf.
+            log.exception("watch failed", extra={"resource": resource.plural})
+        else:
+            continue
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
