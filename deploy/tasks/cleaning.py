@@ -3,6 +3,7 @@
 import shutil
 
 from tasks.engines import NAME, TEST_NAME, Engine
+from tasks.image import forget_all
 from tasks.paths import BUILD, CLUSTER, ROOT, shown
 
 MADE = (BUILD, CLUSTER, ROOT / ".pytest-kind", ROOT / ".pytest_cache", ROOT / ".mypy_cache", ROOT / ".ruff_cache")
@@ -11,6 +12,7 @@ MADE = (BUILD, CLUSTER, ROOT / ".pytest-kind", ROOT / ".pytest_cache", ROOT / ".
 def run(engine: Engine) -> None:
     for name in engine.delete_clusters(NAME, TEST_NAME):
         print(f"deleted cluster {name}")
+    forget_all(engine)
     for folder in MADE:
         if folder.exists():
             shutil.rmtree(folder)

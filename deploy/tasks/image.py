@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tasks.engines import Engine
 from tasks.paths import BUILD, DOCKERFILE, LOCAL_KIND, PACKAGE, REQUIREMENTS, ROOT, VENV, shown
-from tasks.shell import TaskError, capture
+from tasks.shell import TaskError, capture, succeeds
 from tasks.steps import Progress, Step
 
 LOCK = REQUIREMENTS / "runtime.txt"
@@ -115,10 +115,22 @@ def _build(engine: Engine, progress: Progress, image: Image, context: Path) -> s
     build = _build_with_buildah if engine.name == "local" else _build_with_container_engine
     build(engine, progress, image.reference, context, draft)
     draft.rename(image.archive)
-    archives = sorted(IMAGES.glob("*.tar"), key=lambda path: path.stat().st_mtime)
-    for old in archives[:-KEPT_ARCHIVES]:
-        old.unlink()
+    _forget_old_ones(engine)
     return f"{image.reference}, {image.archive.stat().st_size / 1e6:.0f} MB"
+
+
+def _forget_old_ones(engine: Engine) -> None:
+    archives = sorted(IMAGES.glob(f"{engine.name}-*.tar"), key=lambda path: path.stat().st_mtime)
+    for old in archives[:-KEPT_ARCHIVES]:
+        tag = old.stem.removeprefix(f"{engine.name}-")
+        succeeds([engine.container, "rmi", f"{REPOSITORY}:{tag}"])  # it may be gone already, or still be in use
+        old.unlink()
+
+
+def forget_all(engine: Engine) -> None:
+    """Delete the images made here from the machine's own store; what was loaded into clusters stays there."""
+    for archive in IMAGES.glob(f"{engine.name}-*.tar"):
+        succeeds([engine.container, "rmi", f"{REPOSITORY}:{archive.stem.removeprefix(f'{engine.name}-')}"])
 
 
 def _build_with_buildah(engine: Engine, progress: Progress, reference: str, context: Path, archive: Path) -> None:
