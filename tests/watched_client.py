@@ -18,16 +18,11 @@ class Gate:
     """Holds the first request of one kind until it is opened, as if the process were frozen for that long."""
 
     kind: str
-    number: int = 1
-    """Which of that kind, from 1 on."""
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def arrive(self, kind: str) -> None:
-        if kind != self.kind:
-            return
-        self.number -= 1
-        if self.number == 0:
+        if kind == self.kind and not self.reached.is_set():
             self.reached.set()
             await self.opened.wait()
 
@@ -47,8 +42,8 @@ class WatchedClient(KubeClient):
         self.gate: Gate | None = None
         self.is_dead = False
 
-    def hold(self, kind: str, number: int = 1) -> Gate:
-        self.gate = Gate(kind, number)
+    def hold(self, kind: str) -> Gate:
+        self.gate = Gate(kind)
         return self.gate
 
     async def _send(self, method: str, path: str, **more: Any) -> Object:

@@ -1,0 +1,221 @@
+"""Two operators on one policy, one of them frozen between two requests: whoever comes second finds out, and yields."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+
+from periodic_sync.api.durations import MINUTE
+from periodic_sync.api.errors import ConflictError
+from periodic_sync.core.transitions import SupersededError
+from periodic_sync.kube.resources import JOBS
+from turns_support import Bench, Operator, until
+from watched_client import Gate
+
+
+async def frozen(operator: Operator, gate: Gate) -> "asyncio.Task[object]":
+    """A turn that is held at the gate."""
+    turn = asyncio.ensure_future(operator.turn())
+    reached = asyncio.ensure_future(gate.reached.wait())
+    await asyncio.wait({turn, reached}, return_when=asyncio.FIRST_COMPLETED)
+    assert reached.done(), f"the turn ended without {gate.kind}: {turn}"
+    return turn
+
+
+async def fails_with(error: type[Exception], turn: Awaitable[object]) -> None:
+    with pytest.raises(error):
+        await turn
+
+
+async def assert_all_belongs_to_one_claim(bench: Bench, users: set[str]) -> None:
+    """One claim stands, with its Job and batch file, and nothing of the loser is left."""
+    names = {job.name for job in (await bench.ledger()).jobs}
+    assert len(names) == 1
+    assert await bench.batch_files() == names
+    assert await bench.job_names() == names
+    assert await bench.in_flight() == users
+
+
+async def ready_bench(
+    bench: Bench, *, users: tuple[str, ...] = ("u1", "u2"), jobs: dict[str, object] | None = None
+) -> None:
+    """A policy whose ledger has been made, and users who are due since."""
+    await bench.apply({"jobs": jobs or {}})
+    await bench.register()
+    await bench.operator().turn()
+    await bench.register(active=users)
+
+
+async def test_two_operators_make_one_ledger(bench: Bench) -> None:
+    await bench.apply()
+    await bench.register(active=["u1"])
+    late, first = bench.operator(), bench.operator()
+    gate = late.client.hold("POST ledger")
+    turn = await frozen(late, gate)
+    await first.turn()
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    await assert_all_belongs_to_one_claim(bench, {"u1"})
+
+
+async def test_of_two_claims_one_stands_and_the_losers_files_are_gone(bench: Bench) -> None:
+    await ready_bench(bench)
+    late, first = bench.operator(), bench.operator()
+    gate = late.client.hold("PUT ledger")
+    turn = await frozen(late, gate)
+    # Both proposed at the same instant would share a name; a moment later they don't.
+    bench.now += 1
+    await first.turn()
+    assert len(await bench.batch_files()) == 2
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    await assert_all_belongs_to_one_claim(bench, {"u1", "u2"})
+    await late.turn()
+    await assert_all_belongs_to_one_claim(bench, {"u1", "u2"})
+    await bench.run(late)
+    assert bench.kubelet.started == {"u1": 1, "u2": 1}
+
+
+async def test_two_proposals_of_one_name_are_one_claim(bench: Bench) -> None:
+    await ready_bench(bench)
+    late, first = bench.operator(), bench.operator()
+    gate = late.client.hold("POST batch file")
+    turn = await frozen(late, gate)
+    await first.turn()
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    await assert_all_belongs_to_one_claim(bench, {"u1", "u2"})
+    await bench.run(first)
+    assert bench.kubelet.started == {"u1": 1, "u2": 1}
+
+
+async def test_a_claim_without_a_job_is_taken_over_and_the_late_post_adopts_it(bench: Bench) -> None:
+    await ready_bench(bench)
+    late, other = bench.operator(), bench.operator()
+    gate = late.client.hold("POST job")
+    turn = await frozen(late, gate)
+    await other.turn()
+    await assert_all_belongs_to_one_claim(bench, {"u1", "u2"})
+    gate.opened.set()
+    await asyncio.gather(turn, return_exceptions=True)
+    await assert_all_belongs_to_one_claim(bench, {"u1", "u2"})
+    await bench.run(late)
+    assert bench.kubelet.started == {"u1": 1, "u2": 1}
+
+
+async def test_a_job_that_lands_after_its_claim_was_closed_starts_nothing_and_is_deleted(bench: Bench) -> None:
+    await ready_bench(bench, jobs={"history": {"succeeded": 0}})
+    late, other = bench.operator(), bench.operator()
+    gate = late.client.hold("POST job")
+    turn = await frozen(late, gate)
+    await bench.run(other)
+
+    async def forgotten() -> bool:
+        return not await bench.jobs()
+
+    await bench.turns_until(other, forgotten)
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    assert len(await bench.jobs()) == 1
+
+    async def has_pods() -> bool:
+        return bool(await bench.objects.pods())
+
+    await until(has_pods)
+    assert await bench.kubelet.start() == 0
+    await other.turn()
+    await until(forgotten)
+    assert bench.kubelet.started == {"u1": 1, "u2": 1}
+
+
+async def test_a_claim_that_is_not_created_when_the_policy_is_turned_off_is_given_up(bench: Bench) -> None:
+    await ready_bench(bench)
+    late, other = bench.operator(), bench.operator()
+    gate = late.client.hold("POST job")
+    turn = await frozen(late, gate)
+    await bench.edit(spec={"enabled": False})
+    await other.turn()
+    assert (await bench.status())["enabled"] is False
+    assert (await bench.ledger()).jobs == ()
+    assert await bench.batch_files() == set()
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    assert await bench.kubelet.start() == 0
+    await other.turn()
+    await until(lambda: _is_empty(bench))
+    assert not bench.kubelet.started
+
+
+async def _is_empty(bench: Bench) -> bool:
+    return not [job for job in await bench.jobs() if not job["metadata"].get("deletionTimestamp")]
+
+
+async def test_no_claim_planned_before_the_policy_was_turned_off_passes_after_it(bench: Bench) -> None:
+    await ready_bench(bench)
+    late, other = bench.operator(), bench.operator()
+    gate = late.client.hold("PUT ledger")
+    turn = await frozen(late, gate)
+    await bench.edit(spec={"enabled": False})
+    await other.turn()
+    assert (await bench.status())["enabled"] is False
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    assert (await bench.ledger()).jobs == ()
+    assert await bench.batch_files() == set()
+
+
+async def test_an_operator_that_read_an_older_spec_is_superseded(bench: Bench) -> None:
+    await ready_bench(bench)
+    late, other = bench.operator(), bench.operator()
+    gate = late.client.hold("GET ledger")
+    turn = await frozen(late, gate)
+    await bench.edit(spec={"enabled": False})
+    await other.turn()
+    gate.opened.set()
+    await fails_with(SupersededError, turn)
+    assert (await bench.status())["enabled"] is False
+
+
+async def test_results_are_counted_once_though_two_operators_settle_them(bench: Bench) -> None:
+    await ready_bench(bench)
+    late, other = bench.operator(), bench.operator()
+    await late.turn()
+
+    async def finished() -> bool:
+        await bench.kubelet.start()
+        await bench.kubelet.end()
+        return any(
+            one["type"] == "Complete" for job in await bench.jobs() for one in job["status"].get("conditions", [])
+        )
+
+    await until(finished)
+    gate = late.client.hold("PUT ledger")
+    turn = await frozen(late, gate)
+    await bench.run(other)
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    await late.turn()
+    assert sum((await bench.ledger()).totals.synced.values()) == 2
+    bench.now += MINUTE
+    await other.turn()
+    assert bench.kubelet.started == {"u1": 1, "u2": 1}
+
+
+@pytest.mark.parametrize("operators", [3])
+async def test_operators_that_all_turn_at_once_never_sync_a_user_twice(bench: Bench, operators: int) -> None:
+    users = [f"u{number}" for number in range(12)]
+    await bench.apply({"batchSize": 2, "jobs": {"batchesPerJob": 2}})
+    await bench.register(active=users)
+    crowd = [bench.operator() for _ in range(operators)]
+
+    async def over() -> bool:
+        await asyncio.gather(*(operator.retried_turn() for operator in crowd))
+        await bench.kubelet.start()
+        await bench.kubelet.end(2)
+        ledger = (await bench.ledgers.read()) if bench.kubelet.started else None
+        return ledger is not None and not ledger.ledger.jobs and len(bench.kubelet.synced) == len(users)
+
+    await until(over)
+    assert bench.kubelet.started == dict.fromkeys(users, 1)
+    assert sum((await bench.ledger()).totals.synced.values()) == len(users)
+    assert {job["status"].get("succeeded") for job in await bench.client.list(JOBS, bench.namespace)} <= {1, 2}
