@@ -43,8 +43,8 @@ class Played:
 
         def is_acknowledged() -> Object:
             policy = self.scene.policy(SWITCHED)
-            status = policy["status"]
-            assert (status["observedGeneration"], status["enabled"]) == (generation, enabled)
+            status = policy.get("status") or {}
+            assert (status.get("observedGeneration"), status.get("enabled")) == (generation, enabled)
             return policy
 
         found: Object = eventually(is_acknowledged)

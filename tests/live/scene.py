@@ -19,6 +19,13 @@ LABEL = "sync.moonx.farm/policy"
 HOUR = timedelta(hours=1)
 
 
+class Status(dict[str, Any]):
+    """A status whose missing fields are something to wait for."""
+
+    def __missing__(self, field: str) -> Any:
+        raise AssertionError(f"status.{field} is not there (yet)")
+
+
 @dataclass(frozen=True)
 class Scene:
     """`kubectl` works in the scene's namespace, `api` and `witness` look at it."""
@@ -69,18 +76,19 @@ class Scene:
         found: Object = self.api.get(f"/apis/sync.moonx.farm/v1alpha1/namespaces/{self.namespace}/syncpolicies/{name}")
         return found
 
-    def status(self, name: str = POLICY) -> Object:
-        found: Object = self.policy(name).get("status") or {}
-        return found
+    def status(self, name: str = POLICY) -> Status:
+        return Status(self.policy(name).get("status") or {})
 
-    def condition(self, kind: str, name: str = POLICY) -> Object:
+    def condition(self, kind: str, name: str = POLICY) -> Status:
         """Empty where there is none."""
-        return next((each for each in self.status(name).get("conditions", ()) if each["type"] == kind), {})
+        conditions = self.status(name).get("conditions", ())
+        return Status(next((each for each in conditions if each["type"] == kind), {}))
 
     def ledger(self, name: str = POLICY) -> Object:
-        [found] = self.config_maps("ledger", name)
-        text: Object = json.loads(found["data"]["ledger.json"])
-        return text
+        found = self.config_maps("ledger", name)
+        assert len(found) == 1, f"{len(found)} ledgers"
+        content: Object = json.loads(found[0]["data"]["ledger.json"])
+        return content
 
     def config_maps(self, role: str, name: str = POLICY) -> list[Object]:
         """What the operator keeps: role `ledger`, `batch` or `state`."""

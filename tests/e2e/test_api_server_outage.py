@@ -1,0 +1,59 @@
+"""The API server goes away and comes back."""
+
+import subprocess
+import time
+
+import pytest
+
+from cluster_support import eventually
+from live.counting import claims, overlapping
+from live.operator import Operator
+from live.scene import POLICY, Scene, every, spec
+from live.service import SyncService
+from tasks import engines
+
+SECONDS = 30
+
+
+def test_without_an_api_server_for_half_a_minute_the_operator_comes_back_by_itself_and_says_so(
+    scene: Scene, service: SyncService, operator: Operator, engine: engines.Engine, request: pytest.FixtureRequest
+) -> None:
+    if engine.name != "local":
+        pytest.skip("only the local engine can stop an API server: ENGINE=local")
+    users = scene.user_ids(10)
+    scene.write_users(users)
+    scene.apply(spec(service.worker, intervals=every("8s"), thresholds={"stale": "1m"}))
+    eventually(lambda: _assert_synced(service, scene, 1), seconds=60)
+    [pod] = operator.await_ready()
+    cluster: str = request.config.option.cluster_name
+    _kind(engine, "stop", cluster)
+    try:
+        time.sleep(SECONDS)  # the experiment is its length
+    finally:
+        _kind(engine, "start", cluster)
+    back = time.time()
+    rounds = eventually(lambda: min(service.synced(scene.namespace).values()), seconds=60)
+    eventually(lambda: _assert_synced(service, scene, rounds + 2), seconds=180)
+    [same] = operator.ready_pods()
+    assert same["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert operator.restarts() == sum(state["restartCount"] for state in pod["status"]["containerStatuses"])
+    log = [line for line in operator.log() if scene.namespace in line.get("policy", "")]
+    assert any("API server" in line.get("error", "") for line in log)
+    assert "scheduling goes on" in {line["message"] for line in log}
+    eventually(lambda: _assert_told(scene))
+    assert any(claim.at / 1000 > back for claim in claims(scene.witness, POLICY))
+    assert overlapping(scene.witness) == []
+
+
+def _assert_synced(service: SyncService, scene: Scene, rounds: int) -> None:
+    synced = service.synced(scene.namespace)
+    assert len(synced) == 10
+    assert min(synced.values()) >= rounds
+
+
+def _assert_told(scene: Scene) -> None:
+    assert "SchedulingInterrupted" in {reason for reason, _ in scene.told()}
+
+
+def _kind(engine: engines.Engine, verb: str, cluster: str) -> None:
+    subprocess.run([str(engine.kind), verb, "kube-apiserver", "--name", cluster], check=True, timeout=90)
