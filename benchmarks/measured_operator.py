@@ -20,6 +20,7 @@ from typing import IO, Any
 from periodic_sync.cli.main import main
 from periodic_sync.controller import scheduling
 from periodic_sync.controller.turn import PolicyTurns
+from periodic_sync.core.plan import plan
 from periodic_sync.kube.client import KubeClient
 
 KINDS = ("namespaces", "pods", "jobs", "configmaps", "syncpolicies", "podtemplates", "events", "secrets")
@@ -79,7 +80,7 @@ def measure_turns() -> Iterator[Callable[[], Turn]]:
 def measure(out: IO[str]) -> None:
     """Wrap what is measured, from now on."""
     KubeClient._send = _sent(KubeClient._send)  # type: ignore[method-assign]
-    scheduling.plan = _planned(scheduling.plan)
+    vars(scheduling)["plan"] = _planned(plan)
     PolicyTurns.turn = _turned(PolicyTurns.turn, out)  # type: ignore[method-assign]
 
 
@@ -95,11 +96,11 @@ def _sent(send: Callable[..., Any]) -> Callable[..., Any]:
     return measured
 
 
-def _planned(plan: Callable[..., Any]) -> Callable[..., Any]:
+def _planned(make: Callable[..., Any]) -> Callable[..., Any]:
     def measured(*given: Any) -> Any:
         began = time.perf_counter()
         try:
-            return plan(*given)
+            return make(*given)
         finally:
             if turn := _turn.get():
                 turn.planning += time.perf_counter() - began

@@ -8,11 +8,7 @@ report in Markdown. The figures in docs/scale.md were made so.
 """
 
 import argparse
-import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +21,18 @@ import yaml
 
 from benchmarks import bare_jobs, users
 from benchmarks.cluster import WRITES, Cluster, Counters, wait_for
+from benchmarks.operator_process import ROOT, Operator, running_operator
 
 Object = dict[str, Any]
-ROOT = Path(__file__).parent.parent
 POLICY = "portfolios"
 REQUEST = "sync.moonx.farm/sync-users=active", "sync.moonx.farm/requested-at="
 IDLE_SECONDS = 40
 ROUND_SECONDS = 1800
+WORKERS: dict[str, Object] = {
+    "http": {"http": {"url": "http://sync-service/users/{userId}/sync", "timeout": "10s"}},
+    "trivial": {"command": ["true"]},
+}
+"""The built-in worker against the quickstart's service, or one that ends at once: the same writes, and less CPU."""
 
 
 @dataclass(frozen=True)
@@ -41,38 +42,21 @@ class Case:
     batches_per_job: int
     concurrent: int
     rounds: int
+    worker: str
+    image: str
 
     @property
     def title(self) -> str:
         return f"batchesPerJob {self.batches_per_job}, maxConcurrentBatches {self.concurrent}"
 
 
-@dataclass(frozen=True)
-class Operator:
-    """The operator's process and what its meter wrote."""
-
-    pid: int
-    meter: Path
-
-    def turns(self, since: float = 0) -> list[Object]:
-        """Those that ended since then, in order."""
-        lines = self.meter.read_text().splitlines() if self.meter.exists() else []
-        return [turn for turn in map(json.loads, lines) if turn["at"] >= since]
-
-    def memory(self) -> dict[str, int]:
-        """Resident now and at most, in MiB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-        return {name: int(fields[name].split()[0]) // 1024 for name in ("VmRSS", "VmHWM")}
-
-
 def main() -> None:
     given = _arguments()
     print(f"{given.users} users in {given.shards} shards, {given.active} active; {os.cpu_count()} cores", flush=True)
     for batches_per_job in given.batches_per_job:
-        case = Case(batches_per_job, given.concurrent, given.rounds)
+        case = Case(batches_per_job, given.concurrent, given.rounds, given.worker, given.image)
         cluster = Cluster(given.kubeconfig, f"bench-{batches_per_job}-{os.getpid()}", given.etcd_socket)
-        print(f"\n## {case.title}\n", flush=True)
+        print(f"\n## {case.title}, worker {case.worker}\n", flush=True)
         with _prepared(cluster, case, given):
             _with_operator(cluster, case, given)
             _without_operator(cluster, case, given)
@@ -87,6 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--active", type=int, default=2_000)
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1, help="after the first one, which syncs everyone")
+    parser.add_argument("--worker", choices=sorted(WORKERS), default="trivial", help="what runs in the pods")
     parser.add_argument("--concurrent", type=int, default=20, help="maxConcurrentBatches (default: %(default)s)")
     parser.add_argument("--batches-per-job", type=int, nargs="+", default=[1, 20])
     return parser.parse_args()
@@ -112,7 +97,7 @@ def _prepared(cluster: Cluster, case: Case, given: argparse.Namespace) -> Iterat
 
 
 def _with_operator(cluster: Cluster, case: Case, given: argparse.Namespace) -> None:
-    with _operator(given) as operator:
+    with running_operator(given.kubeconfig, given.image) as operator:
         began = cluster.counters()
         cluster.apply(policy(cluster, case))
         _await_synced(cluster, given.active)
@@ -126,7 +111,7 @@ def _with_operator(cluster: Cluster, case: Case, given: argparse.Namespace) -> N
         began = cluster.counters()
         time.sleep(IDLE_SECONDS)
         _tell_idle(cluster.counters().since(began), operator.turns(began.at))
-        print(f"- operator: {operator.memory()} MiB", flush=True)
+        print(f"- operator: {operator.memory()}", flush=True)
 
 
 def policy(cluster: Cluster, case: Case) -> Object:
@@ -141,26 +126,9 @@ def policy(cluster: Cluster, case: Case) -> Object:
             "thresholds": {"stale": "23h"},
             "store": {"configMap": {"name": users.STORE}},
             "jobs": jobs,
-            "worker": {"http": {"url": "http://sync-service/users/{userId}/sync", "timeout": "10s"}},
+            "worker": WORKERS[case.worker] | ({} if case.worker == "http" else {"image": case.image}),
         },
     }
-
-
-@contextmanager
-def _operator(given: argparse.Namespace) -> Iterator[Operator]:
-    """The operator from source, until the block ends. Its log is kept where the benchmark fails."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    command = [sys.executable, "-m", "benchmarks.measured_operator", "operator", "--port", "0"]
-    command += ["--kubeconfig", str(given.kubeconfig), "--worker-image", given.image]
-    environment = {**os.environ, "METER": str(folder / "turns.jsonl")}
-    with (folder / "operator.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=ROOT)
-    print(f"- operator's log and turns: {folder}", file=sys.stderr, flush=True)
-    try:
-        yield Operator(process.pid, folder / "turns.jsonl")
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def _await_synced(cluster: Cluster, total: int, token: str = "") -> None:
