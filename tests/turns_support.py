@@ -181,7 +181,7 @@ class Bench:
 
     # Time passes.
 
-    async def run(self, operator: Operator, *, one_by_one: bool = False) -> None:
+    async def run(self, operator: Operator, *, one_by_one: bool = False, pause: float = 0.1) -> None:
         """Turns until nothing is in flight, while the kubelet does its work."""
 
         async def over() -> bool:
@@ -192,7 +192,7 @@ class Bench:
             version = await self.ledgers.read()
             return version is not None and not version.ledger.jobs and bool(version.ledger.last_claim)
 
-        await until(over)
+        await until(over, pause=pause)
 
     async def turns_until(self, operator: Operator, condition: Callable[[], Any]) -> None:
         async def met() -> bool:
