@@ -43,7 +43,7 @@ def steps(engine: Engine, image: Image) -> list[Step]:
 
     return [
         Step("load", "the image into the cluster", "5 s", load, after=("cluster", "image")),
-        Step("operator", "CRD and operator, until it is ready", "10 s", install_operator, after=("load",)),
+        Step("operator", "CRD and operator, until it is ready", "10 s", install_operator, after=("load", "python")),
     ]
 
 

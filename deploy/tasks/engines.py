@@ -47,7 +47,8 @@ class Engine:
                 ),
             ]
         if self.name == "kind":
-            return [Step("kubernetes", "kind itself", "1 min the first time, nothing after that", self._prepare_kind)]
+            usual = "1 min the first time, nothing after that"
+            return [Step("kubernetes", "kind itself", usual, self._prepare_kind, after=("python",))]
         return []
 
     def _prepare_kind(self, progress: Progress) -> str | None:
