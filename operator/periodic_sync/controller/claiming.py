@@ -24,49 +24,54 @@ from periodic_sync.kube.parallel import answers
 log = logging.getLogger(__name__)
 
 
-async def claim(plan: Plan, ledger: OpenLedger, maker: JobMaker, *, highest_in_store: int) -> tuple[BatchFile, ...]:
-    """Hand the planned batches to Jobs.
+async def claim(
+    plan: Plan, ledger: OpenLedger, maker: JobMaker, *, highest_in_store: int, now: int
+) -> tuple[BatchFile, ...]:
+    """Hand the planned batches to Jobs. `now`: later than the plan's, by what planning and reading took.
 
     Returns: the batch files of the claims that stand; their Jobs may still have been refused, as the ledger then says.
     Raises: ConflictError, SupersededError where another operator or a newer spec came first, having undone what was
     proposed; ApiError.
     """
-    files = _number(plan, maker.policy, ledger, highest_in_store)
+    files = _number(plan, maker.policy, ledger, highest_in_store, now)
     try:
         proposed = await _propose(files, maker)
+    except AlreadyExistsError as error:
+        # Another operator's, or one left by a crash. Numbers go on above it, or the next try would be the same.
+        ledger.stage(transitions.fence(ledger.ledger, above=files[-1].claim))
+        await ledger.commit()
+        raise ConflictError(str(error)) from error
     except (ForbiddenError, InvalidError, TooLargeError) as refusal:
         log.error("batch file refused by the API server", extra={"error": str(refusal)})
-        ledger.stage(transitions.note_refusal(ledger.ledger, message=str(refusal), now=plan.tick.now))
+        ledger.stage(transitions.note_refusal(ledger.ledger, message=str(refusal), now=now))
         return ()
+    await _claim(proposed, plan, ledger, maker, now)
+    await maker.create((file.open_job() for file in proposed), ledger, now=now)
+    return tuple(proposed)
+
+
+async def _claim(files: Sequence[BatchFile], plan: Plan, ledger: OpenLedger, maker: JobMaker, now: int) -> None:
+    jobs, generation = [file.open_job() for file in files], plan.tick.ledger.generation
     try:
-        ledger.stage(
-            transitions.claim(
-                ledger.ledger,
-                [file.open_job() for file in proposed],
-                generation=plan.tick.ledger.generation,
-                now=plan.tick.now,
-            )
-        )
+        ledger.stage(transitions.claim(ledger.ledger, jobs, generation=generation, now=now))
         await ledger.commit()
     except UnavailableError:
         raise  # the claim may stand: the ledger will tell, and the files must be there if it does
     except (ApiError, transitions.SupersededError):
-        await maker.objects.delete_batch_files(file.name for file in proposed)
+        await maker.objects.delete_batch_files(file.name for file in files)
         raise
-    for file in proposed:
+    for file in files:
         _tell(file, maker.policy)
-    await maker.create((file.open_job() for file in proposed), ledger, now=plan.tick.now)
-    return tuple(proposed)
 
 
-def _number(plan: Plan, policy: PolicyRef, ledger: OpenLedger, highest_in_store: int) -> list[BatchFile]:
-    first = ledger.ledger.next_claim(now=plan.tick.now, highest_in_store=highest_in_store)
+def _number(plan: Plan, policy: PolicyRef, ledger: OpenLedger, highest_in_store: int, now: int) -> list[BatchFile]:
+    first = ledger.ledger.next_claim(now=now, highest_in_store=highest_in_store)
     return [
         new_batch_file(
             policy,
             [planned(batch, whole=_is_whole(batch, plan)) for batch in job.batches],
             claim=first + offset,
-            claimed_at=plan.tick.now,
+            claimed_at=now,
             generation=plan.tick.ledger.generation,
             probe=job.probe,
         )
@@ -81,15 +86,13 @@ def _is_whole(batch: PlannedBatch, plan: Plan) -> bool:
 
 
 async def _propose(files: Sequence[BatchFile], maker: JobMaker) -> list[BatchFile]:
-    """Write the batch files. One of another operator under the same name means that the race is lost."""
+    """Write the batch files; where one fails, none is left. Raises: ApiError."""
     answered = await answers(maker.objects.create_batch_file(batch_file(maker.policy, file)) for file in files)
     written = [file for file, answer in zip(files, answered, strict=True) if not isinstance(answer, ApiError)]
     failures = [answer for answer in answered if isinstance(answer, ApiError)]
     if not failures:
         return written
     await maker.objects.delete_batch_files(file.name for file in written)
-    if isinstance(failures[0], AlreadyExistsError):
-        raise ConflictError(str(failures[0]))
     raise failures[0]
 
 

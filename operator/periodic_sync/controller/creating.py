@@ -28,19 +28,22 @@ class JobMaker:
     worker_image: str
     pod_template: Object | None
 
-    async def create(self, jobs: Iterable[OpenJob], ledger: OpenLedger, *, now: int) -> None:
+    async def create(self, jobs: Iterable[OpenJob], ledger: OpenLedger, *, now: int) -> dict[str, str]:
         """POST these Jobs, and stage in the ledger which were created and which are refused, and so abandoned.
 
-        One whose POST got no answer stays as it is: the next look shows whether it is there.
+        Returns: those of which nobody knows whether they were created, with the error. They stay as they are: the next
+        look shows whether they are there.
         """
         wanted = list(jobs)
         created, foreign, refused, message = list[str](), list[str](), list[str](), ""
+        unknown: dict[str, str] = {}
         for open_job, answer in zip(wanted, await answers(self._post(each) for each in wanted), strict=True):
             if answer is None:
                 created.append(open_job.name)
             elif isinstance(answer, AlreadyExistsError):
                 foreign += [] if await self._is_ours(open_job.name) else [open_job.name]
             elif isinstance(answer, UnavailableError | ConflictError):
+                unknown[open_job.name] = str(answer)
                 log.warning("Job may not have been created", extra={"job": open_job.name, "error": str(answer)})
             else:
                 refused.append(open_job.name)
@@ -52,6 +55,7 @@ class JobMaker:
         if refused:
             staged = transitions.note_refusal(transitions.abandon(staged, refused), message=message, now=now)
         ledger.stage(staged)
+        return unknown
 
     async def _is_ours(self, name: str) -> bool:
         """Whether the Job of that name is ours to adopt, or gone again by now, as the next look will show."""

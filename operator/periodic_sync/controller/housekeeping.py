@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 
 from periodic_sync.api.durations import MINUTE
 from periodic_sync.api.spec import History
 from periodic_sync.controller.open_ledger import OpenLedger
 from periodic_sync.controller.sight import Sight
+from periodic_sync.core import transitions
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.protocol import can_no_longer_be_claimed
 from periodic_sync.core.reading import instant
@@ -64,7 +64,7 @@ async def _sweep_batch_files(objects: PolicyObjects, ledger: OpenLedger, sight: 
     )
     if not can_no_longer_be_claimed(old, ledger.ledger):
         return
-    ledger.stage(replace(ledger.ledger, last_claim=ledger.ledger.last_claim + 1))
+    ledger.stage(transitions.fence(ledger.ledger, above=0))
     await ledger.commit()
     swept = can_no_longer_be_claimed(old, ledger.ledger)
     log.info("sweeping batch files that no claim names", extra={"files": sorted(swept)})

@@ -18,6 +18,7 @@ TICK = 10 * SECOND
 SHORTEST_REST_SECONDS = 0.05
 """Events come in crowds; a turn that begins a moment later sees them all."""
 
+LONGEST_REST_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 10.0
 WORTH_AN_EVENT_SECONDS = 5.0
@@ -93,23 +94,22 @@ class PolicyLoop:
     async def run(self) -> None:
         while not self._stopping:
             self._woken.clear()
-            self.turn_began = time.monotonic()
+            began = self.turn_began = time.monotonic()
             try:
-                rest = await self._one_turn()
+                until = await self._one_turn(began)
             except PolicyGoneError:
                 return
             finally:
                 self.last_ended = time.monotonic()
-                took = self.last_ended - self.turn_began
                 self.turn_began = None
-            if rest is None:
+            if until is None:
                 continue
             # Resting as long as the turn took keeps half of a core free, however many events come.
-            await self._sleep(max(SHORTEST_REST_SECONDS, min(took, 1.0)), interruptible=False)
-            await self._sleep(rest, interruptible=True)
+            await self._rest(max(SHORTEST_REST_SECONDS, min(self.last_ended - began, LONGEST_REST_SECONDS)))
+            await self._sleep_until(until)
 
-    async def _one_turn(self) -> float | None:
-        """Returns: seconds until the next turn unless woken; None: at once."""
+    async def _one_turn(self, began: float) -> float | None:
+        """Returns: when the next turn is, in monotonic seconds, unless woken; None: at once."""
         try:
             schedule = await self._policy.turn()
             await self._tell_recovery()
@@ -127,8 +127,9 @@ class PolicyLoop:
             log.exception("turn failed", extra={"policy": self.name})
             return self._after_trouble(f"a fault of the operator itself, see its log: {error!r}")
         self._pause, self._conflicts = FIRST_PAUSE_SECONDS, 0
-        until = TICK if schedule.at is None else min(TICK, max(0, schedule.at - schedule.now))
-        return until / SECOND
+        # The turn looked at the clock when it began, so what is left counts from there.
+        wanted = TICK if schedule.at is None else min(TICK, schedule.at - schedule.now)
+        return began + wanted / SECOND
 
     def _after_trouble(self, error: str) -> float:
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
@@ -138,7 +139,7 @@ class PolicyLoop:
             "nothing is scheduled for now, trying again",
             extra={"policy": self.name, "error": error, "in_seconds": pause},
         )
-        return pause
+        return time.monotonic() + pause
 
     async def _tell_recovery(self) -> None:
         if self._trouble is None:
@@ -149,14 +150,14 @@ class PolicyLoop:
         if seconds >= WORTH_AN_EVENT_SECONDS:
             await self._policy.recovered(error, seconds)
 
-    async def _sleep(self, seconds: float, *, interruptible: bool) -> None:
-        if self._stopping or seconds <= 0:
-            return
-        if not interruptible:
+    async def _rest(self, seconds: float) -> None:
+        if not self._stopping:
             await asyncio.sleep(seconds)
-            return
+
+    async def _sleep_until(self, moment: float) -> None:
+        """Until woken, at most until that moment (monotonic seconds)."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(0.0, moment - time.monotonic())):
                 await self._woken.wait()
         except TimeoutError:
             return

@@ -3,13 +3,12 @@ often, finds those whose event was lost."""
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from periodic_sync.api.errors import ApiError
 from periodic_sync.controller.loop import PolicyLoop, Scheduled
-from periodic_sync.core.objects import PolicyRef
+from periodic_sync.core.objects import LONGEST_POLICY_NAME, PolicyRef
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.resources import SYNC_POLICIES
 
@@ -44,8 +43,6 @@ class Policies:
         self._running: dict[str, _Running] = {}
         self._essences: dict[str, tuple[object, ...]] = {}
         self._stopping = False
-        self.last_listed = time.monotonic()
-        """When the list of policies was last read."""
 
     @property
     def loops(self) -> list[PolicyLoop]:
@@ -54,8 +51,7 @@ class Policies:
     def seen(self, policy: PolicyRef, essence: tuple[object, ...]) -> None:
         """There is such a policy. `essence`: what of it matters to its turns; without a change nobody is woken."""
         if policy.uid not in self._running:
-            if not self._stopping:
-                self._start(policy)
+            self._start(policy)
         elif self._has_changed(policy.uid, essence):
             self._wake(policy.uid)
 
@@ -78,9 +74,8 @@ class Policies:
             try:
                 for item in await self._client.list(SYNC_POLICIES, self._namespace, metadata_only=True):
                     policy = PolicyRef(*(item["metadata"][key] for key in ("namespace", "name", "uid")))
-                    if policy.uid not in self._running and not self._stopping:
+                    if policy.uid not in self._running:
                         self._start(policy)
-                self.last_listed = time.monotonic()
             except ApiError as error:
                 log.warning("the list of SyncPolicies can't be read", extra={"error": str(error)})
             await asyncio.sleep(RESYNC_SECONDS)
@@ -98,6 +93,12 @@ class Policies:
             await asyncio.gather(*late, return_exceptions=True)
 
     def _start(self, policy: PolicyRef) -> None:
+        if self._stopping:
+            return
+        if len(policy.name) > LONGEST_POLICY_NAME:
+            # The CRD refuses such a name; one of an older CRD must not stop the others.
+            log.error("the policy's name is too long", extra={"policy": policy.name, "at_most": LONGEST_POLICY_NAME})
+            return
         scheduled = self._begin(policy, lambda: self._wake(policy.uid))
         loop = PolicyLoop(f"{policy.namespace}/{policy.name}", scheduled)
         task = asyncio.create_task(self._run(policy, loop, scheduled), name=f"policy {loop.name}")

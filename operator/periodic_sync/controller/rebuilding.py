@@ -3,14 +3,16 @@
 import logging
 
 from periodic_sync.api.durations import SECOND
-from periodic_sync.api.errors import AlreadyExistsError, ConflictError
-from periodic_sync.controller.sight import see
+from periodic_sync.api.errors import AlreadyExistsError, ConflictError, ForbiddenError, InvalidError
+from periodic_sync.controller.findings import blocked_by
+from periodic_sync.controller.sight import Sight, see
 from periodic_sync.core.batch_files import BatchFile, read_batch_file
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.objects import PolicyRef, name_prefix
 from periodic_sync.core.rebuild import rebuild
 from periodic_sync.core.status import Obstacle, Status
 from periodic_sync.kube.ledgers import Ledgers, Version
+from periodic_sync.kube.parallel import results
 from periodic_sync.kube.policy_objects import PolicyObjects
 
 LOOK_AGAIN = 5 * SECOND
@@ -27,19 +29,12 @@ async def rebuild_ledger(
     Raises: ConflictError where another operator was first; ApiError.
     """
     sight = await see(objects, Ledger(), now=now, with_pods=True)
-    ours = name_prefix(policy.name, policy.uid)
-    running = [job.name for job in sight.foreign_jobs.values() if not job.finished]
-    running += [pod.name for pod in sight.pods or () if not pod.job_name.startswith(ours) and pod.unfinished_at(now)]
-    if running:
-        return Obstacle(
-            "RebuildingLedger",
-            f"Waiting for {', '.join(sorted(running)[:3])} to end: it carries this policy's label and belongs to a "
-            "policy of the same name that was deleted. Delete it if it is not wanted any more",
-        )
+    blocked = blocked_by(sight) or _blocked_by_pods(sight, policy)
+    if blocked is not None:
+        return blocked
     files: list[BatchFile] = []
     unreadable: list[str] = []
-    for name in sight.files:
-        body = await objects.batch_file(name)
+    for name, body in zip(sight.files, await results(objects.batch_file(name) for name in sight.files), strict=True):
         try:
             files += [read_batch_file(body, policy)] if body else []
         except ValueError as error:
@@ -50,5 +45,17 @@ async def rebuild_ledger(
         version = await ledgers.create(ledger)
     except AlreadyExistsError as error:
         raise ConflictError(str(error)) from error
+    except (ForbiddenError, InvalidError) as error:
+        return Obstacle("RebuildingLedger", f"The API server refuses the policy's ledger: {error}")
     log.info("ledger made", extra={"policy": f"{policy.namespace}/{policy.name}", "open_jobs": len(ledger.jobs)})
     return version
+
+
+def _blocked_by_pods(sight: Sight, policy: PolicyRef) -> Obstacle | None:
+    """Pods outlive their Job by their grace period. Their Job's name tells whether they are this policy's."""
+    ours = name_prefix(policy.name, policy.uid)
+    pods = sight.pods or ()
+    running = sorted(pod.name for pod in pods if not pod.job_name.startswith(ours) and pod.unfinished_at(sight.now))
+    if not running:
+        return None
+    return Obstacle("RebuildingLedger", f"Waiting for pods of a policy of the same name that was deleted: {running[0]}")

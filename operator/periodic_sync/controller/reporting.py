@@ -36,7 +36,8 @@ class Reporter:
         next_write = self._written_at + COUNTERS_EVERY
         if not is_urgent(before, patch) and self._written_at <= now < next_write:
             return next_write
-        await self._client.merge_status(SYNC_POLICIES, self._policy.namespace, self._policy.name, patch)
+        policy = self._policy
+        await self._client.merge_status(SYNC_POLICIES, policy.namespace, policy.name, patch, uid=policy.uid)
         self._written_at = now
         await self._tell_turns(before, after)
         return None

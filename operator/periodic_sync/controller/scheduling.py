@@ -1,6 +1,6 @@
 """Plan and claim: from the users as they are to the Jobs that sync them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from periodic_sync.api.policy import SyncPolicy
@@ -28,6 +28,7 @@ class Scheduling:
     flights: Flights
     events: PolicyEvents
     story: Storyteller
+    clock: Callable[[], int]
 
     async def run(
         self,
@@ -46,6 +47,7 @@ class Scheduling:
         """
         asked = read_request(policy.annotations)
         is_new = asked is not None and _take(asked, ledger, users)
+        await self._drop_what_nobody_asks_for(asked, ledger)
         in_flight = await self.flights.users(ledger.ledger)
         tick = Tick(
             spec=policy.spec,
@@ -61,9 +63,20 @@ class Scheduling:
             await self._tell_request(asked, made)
         self._stage(made, ledger)
         if made.jobs and maker is not None:
-            files = await claim(made, ledger, maker, highest_in_store=users.highest_claim)
+            files = await claim(made, ledger, maker, highest_in_store=users.highest_claim, now=self.clock())
             self.flights.took_off(files)
         return made
+
+    async def _drop_what_nobody_asks_for(self, asked: Asked | None, ledger: OpenLedger) -> None:
+        """The ids of a named request are only in the annotation: without them it can't go on."""
+        request = ledger.ledger.request
+        if request is None or request.completed or request.scope is not Scope.NAMED:
+            return
+        if asked is None or (asked.token, asked.scope) != (request.token, request.scope):
+            ledger.stage(transitions.drop_request(ledger.ledger, token=request.token))
+            await self.events.warning(
+                "RequestDropped", f"Request {request.token} is over: the annotations that named its users have changed."
+            )
 
     @staticmethod
     def _stage(made: Plan, ledger: OpenLedger) -> None:

@@ -16,6 +16,8 @@ class Sight:
 
     files: Mapping[str, Object]
     """Metadata of this policy's batch files, by name."""
+    foreign_files: frozenset[str]
+    """Names of those of a policy of the same name that was deleted."""
     jobs: Mapping[str, JobView]
     """This policy's own, by name."""
     foreign_jobs: Mapping[str, JobView]
@@ -32,24 +34,31 @@ class Sight:
 
     def look(self, open_job: OpenJob) -> Look:
         pods = self.pods_of(open_job.name)
+        has_file, job = open_job.name in self.files, self.jobs.get(open_job.name)
+        # A pod without a Job that looks after it, without a node and without its batch file will never start.
+        unfinished = [pod for pod in pods if pod.unfinished_at(self.now) and (has_file or job or pod.node)]
         return Look(
-            has_batch_file=open_job.name in self.files,
-            job=self.jobs.get(open_job.name),
+            has_batch_file=has_file,
+            job=job,
             is_foreign=open_job.name in self.foreign_jobs,
-            has_unfinished_pods=any(pod.unfinished_at(self.now) for pod in pods),
+            has_unfinished_pods=bool(unfinished),
             has_pods=bool(pods),
+            has_only_unbound_pods=bool(unfinished) and not any(pod.node for pod in unfinished),
+            unfinished_indexes=frozenset(pod.index for pod in unfinished if pod.index is not None),
         )
 
 
 async def see(objects: PolicyObjects, ledger: Ledger, *, now: int, with_pods: bool = False) -> Sight:
     """Look at everything. Pods are read where an open Job needs them, or `with_pods`."""
-    files = {item["metadata"]["name"]: item["metadata"] for item in (await objects.batch_file_metadata()).own}
+    found = await objects.batch_file_metadata()
+    files = {item["metadata"]["name"]: item["metadata"] for item in found.own}
+    foreign_files = frozenset(item["metadata"]["name"] for item in found.foreign)
     listed = await objects.jobs()
     jobs = _by_name(job_view(item) for item in listed.own)
     foreign = _by_name(job_view(item) for item in listed.foreign)
     needed = with_pods or any(_needs_pods(job, job.name in files, jobs.get(job.name)) for job in ledger.jobs)
     pods = tuple(pod_view(item) for item in await objects.pods()) if needed else None
-    return Sight(files, jobs, foreign, pods, now)
+    return Sight(files, foreign_files, jobs, foreign, pods, now)
 
 
 def _by_name(views: Iterable[JobView]) -> dict[str, JobView]:
@@ -60,4 +69,4 @@ def _needs_pods(open_job: OpenJob, has_file: bool, job: JobView | None) -> bool:
     """Pods tell why an index failed, and whether something runs that should not. While all is well nobody asks."""
     if job is None or not has_file or open_job.phase is Phase.ABANDONED:
         return True
-    return job.finished or job.deleting or bool(open_job.open & job.failed)
+    return job.finished or job.deleting or bool(open_job.open & (job.completed | job.failed))

@@ -76,6 +76,7 @@ class ManualRequest:
     scope: Scope
     claim: int
     completed: bool = False
+    """It is over: served, or dropped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from periodic_sync.api.names import Condition
-from periodic_sync.core.ledger import Breaker, Ledger, Phase
+from periodic_sync.core.ledger import Breaker, Ledger, Phase, Refusal
 
 Status = dict[str, Any]
 
@@ -63,11 +63,13 @@ class Findings:
     generation: int
     """Of the spec that the turn read."""
     enabled: bool
-    store: str
+    store: str | None = None
+    """None: unknown, since the spec could not be read."""
     is_market_hours: bool | None = None
     ledger: Ledger | None = None
     counts: Counts | None = None
     """None: unknown, since the store could not be read; the last known stay."""
+    is_store_read: bool = False
     skipped: int = 0
     store_note: str = ""
     """What a person should know of a store that works all the same."""
@@ -79,7 +81,9 @@ class Findings:
 
 def fold(previous: Status, found: Findings) -> Status:
     """The whole new status. Fields of which nothing is known keep what `previous` says."""
-    status = {**previous, "store": found.store}
+    status = {**previous}
+    if found.store is not None:
+        status["store"] = found.store
     acknowledged = found.ledger is not None and is_acknowledged(found.ledger, found.generation)
     if acknowledged:
         status |= {"observedGeneration": found.generation, "enabled": found.enabled}
@@ -91,11 +95,12 @@ def fold(previous: Status, found: Findings) -> Status:
         status |= _from_counts(found.counts, found)
     if not found.enabled:
         status |= {"dueUsers": 0, "nextScheduledSync": None}
-    conditions = _conditions(found)
-    # Without a ledger nothing is acted on, but the reason why must be seen to belong to this spec.
+    if found.enabled and found.ledger is None:
+        # What keeps it from being acted on must be seen to be about this spec; both fields, since together they say
+        # whether the policy is switched off.
+        status |= {"observedGeneration": found.generation, "enabled": True}
+    conditions = _conditions(found, is_acknowledged=acknowledged)
     status["running"] = found.enabled and conditions[Condition.READY][1] in _RUNNING
-    if not acknowledged and found.enabled and found.ledger is None:
-        status["observedGeneration"] = found.generation
     status["conditions"] = _with_transition_times(previous.get("conditions") or [], conditions, found)
     return {key: value for key, value in status.items() if value is not None}
 
@@ -167,21 +172,20 @@ def _instant(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else format_instant(milliseconds)
 
 
-def _conditions(found: Findings) -> dict[Condition, tuple[str, str, str]]:
+def _conditions(found: Findings, *, is_acknowledged: bool) -> dict[Condition, tuple[str, str, str]]:
     """Type to (status, reason, message)."""
-    conditions: dict[Condition, tuple[str, str, str]] = {Condition.READY: _ready(found)}
+    ready = _ready(found) if found.enabled else _switched_off(found, is_acknowledged=is_acknowledged)
+    conditions: dict[Condition, tuple[str, str, str]] = {Condition.READY: ready}
     if found.store_obstacle:
         conditions[Condition.STORE_READY] = ("False", found.store_obstacle.reason, found.store_obstacle.message)
-    elif found.counts is not None:
-        conditions[Condition.STORE_READY] = ("True", "Readable", found.store_note or _users(found.counts))
+    elif found.is_store_read:
+        conditions[Condition.STORE_READY] = ("True", "Readable", found.store_note or "All entries are readable.")
     if found.stalled:
         conditions[Condition.STALLED] = ("True", found.stalled.reason, found.stalled.message)
     return conditions
 
 
 def _ready(found: Findings) -> tuple[str, str, str]:
-    if not found.enabled:
-        return "True", "Paused", _paused(found.ledger)
     if found.stalled:
         return "False", "Stalled", found.stalled.message
     if found.rebuilding:
@@ -191,7 +195,7 @@ def _ready(found: Findings) -> tuple[str, str, str]:
     ledger = found.ledger
     if ledger is not None and ledger.breaker.is_open:
         return "False", "WorkerFailing", _failing(ledger.breaker)
-    if ledger is not None and ledger.refusal is not None:
+    if ledger is not None and ledger.refusal is not None and _is_held_up(ledger.refusal, found):
         until = format_instant(ledger.refusal.until())
         return "False", "JobRefused", f"The API server refused a Job, next try after {until}: {ledger.refusal.message}"
     if found.worker_obstacle:
@@ -199,10 +203,19 @@ def _ready(found: Findings) -> tuple[str, str, str]:
     return "True", "Scheduling", _scheduling(found)
 
 
-def _paused(ledger: Ledger | None) -> str:
-    running = ledger.batches_in_flight() if ledger else 0
+def _is_held_up(refusal: Refusal, found: Findings) -> bool:
+    """A refusal that is over, and after which nobody has come due, holds up nobody."""
+    return found.now < refusal.until() or found.counts is None or found.counts.due > 0
+
+
+def _switched_off(found: Findings, *, is_acknowledged: bool) -> tuple[str, str, str]:
+    if found.rebuilding and found.ledger is None:
+        return "False", "RebuildingLedger", found.rebuilding.message
+    running = found.ledger.batches_in_flight() if found.ledger else 0
     still = f" {running} batches claimed before still run to their end." if running else ""
-    return f"spec.enabled is false: no new batch starts.{still}"
+    if not is_acknowledged:
+        return "True", "Paused", f"spec.enabled is false: seeing to it that no new batch starts.{still}"
+    return "True", "Paused", f"spec.enabled is false: no new batch starts.{still}"
 
 
 def _failing(breaker: Breaker) -> str:
@@ -218,10 +231,6 @@ def _scheduling(found: Findings) -> str:
         return "Reading the users."
     hours = "in market hours" if found.is_market_hours else "outside market hours"
     return f"Syncing {found.counts.active} active users, {hours}."
-
-
-def _users(counts: Counts) -> str:
-    return f"{counts.total} users, {counts.active} of them active"
 
 
 def _with_transition_times(

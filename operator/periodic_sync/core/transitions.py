@@ -85,6 +85,19 @@ def complete_request(ledger: Ledger, *, token: str) -> Ledger:
     return replace(ledger, request=replace(request, completed=True), last_completed_request=token)
 
 
+def drop_request(ledger: Ledger, *, token: str) -> Ledger:
+    """End a request that can't be told any more whom it asked for: it is over, and was not completed."""
+    request = ledger.request
+    if request is None or request.token != token or request.completed:
+        return ledger
+    return replace(ledger, request=replace(request, completed=True))
+
+
+def fence(ledger: Ledger, *, above: int) -> Ledger:
+    """Raise the number of the last claim, so that everything proposed until now can't be claimed any more."""
+    return replace(ledger, last_claim=max(ledger.last_claim + 1, above))
+
+
 def claim(ledger: Ledger, jobs: Iterable[OpenJob], *, generation: int, now: int) -> Ledger:
     """Put users in flight: from the write of this ledger on they are nobody else's.
 

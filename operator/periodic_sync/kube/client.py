@@ -96,6 +96,12 @@ class KubeClient:
             if not page:
                 return items, answer["metadata"]["resourceVersion"]
 
+    async def current_version(self, resource: Resource, namespace: str | None, *, labels: str = "") -> str:
+        """The resource version from which a watch sees all that changes from now on."""
+        query = [*_selectors(labels, ""), ("limit", "1")]
+        answer = await self._send("GET", resource.path(namespace), query=query, accept=METADATA_LIST_ONLY)
+        return str(answer["metadata"]["resourceVersion"])
+
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         try:
             return await self._send("POST", resource.path(namespace), body=body)
@@ -108,9 +114,10 @@ class KubeClient:
         """Compare-and-swap where the body carries a resourceVersion. Raises: ConflictError when the race was lost."""
         return await self._send("PUT", resource.path(namespace, name), body=body)
 
-    async def merge_status(self, resource: Resource, namespace: str, name: str, status: Object) -> Object:
-        path = resource.path(namespace, name, "status")
-        return await self._send("PATCH", path, body={"status": status}, content_type="application/merge-patch+json")
+    async def merge_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str) -> Object:
+        """Only the very object of that UID. Raises: ConflictError where another has its name now."""
+        path, body = resource.path(namespace, name, "status"), {"metadata": {"uid": uid}, "status": status}
+        return await self._send("PATCH", path, body=body, content_type="application/merge-patch+json")
 
     async def merge(self, resource: Resource, namespace: str, name: str, patch: Object) -> Object:
         path = resource.path(namespace, name)
@@ -200,7 +207,10 @@ class KubeClient:
             raise UnavailableError(_why(error)) from error
         if response.status >= 400:
             raise _error(response.status, text)
-        answer: Object = json.loads(text)
+        try:
+            answer: Object = json.loads(text)
+        except ValueError as error:
+            raise UnavailableError(f"the API server's answer is not JSON: {text[:200]!r}") from error
         return answer
 
     async def _open(
@@ -214,15 +224,15 @@ class KubeClient:
         content_type: str = "application/json",
         timeout: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        request = await self.api.param_serialize(
-            method,
-            path,
-            query_params=list(query),
-            header_params={"Content-Type": content_type, "Accept": accept, "Accept-Encoding": PLAIN},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
         try:
+            request = await self.api.param_serialize(
+                method,
+                path,
+                query_params=list(query),
+                header_params={"Content-Type": content_type, "Accept": accept, "Accept-Encoding": PLAIN},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
             answer = await self.api.call_api(*request, _request_timeout=timeout)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise UnavailableError(_why(error)) from error

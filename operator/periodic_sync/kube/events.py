@@ -14,6 +14,7 @@ from periodic_sync.kube.resources import EVENTS
 
 QUIET = 10 * MINUTE
 LONGEST_NOTE = 1024
+"""Bytes, which is what the API server counts."""
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class PolicyEvents:
             "type": kind,
             "reason": reason,
             "action": "Schedule",
-            "note": note[:LONGEST_NOTE],
+            "note": note.encode()[:LONGEST_NOTE].decode(errors="ignore"),
             "reportingController": MANAGED_BY,
             "reportingInstance": self._reporter[:128] or MANAGED_BY,
             "regarding": {

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from periodic_sync.api.errors import NotFoundError
-from periodic_sync.api.names import POLICY_LABEL, ROLE_LABEL, Role
+from periodic_sync.api.names import MANAGED_BY, MANAGED_BY_LABEL, POLICY_LABEL, ROLE_LABEL, Role
 from periodic_sync.kube.client import KubeClient, Object, Objects
 from periodic_sync.kube.parallel import results
 from periodic_sync.kube.resources import CONFIG_MAPS, JOBS, POD_TEMPLATES, PODS
@@ -16,7 +16,7 @@ from periodic_sync.kube.resources import CONFIG_MAPS, JOBS, POD_TEMPLATES, PODS
 
 @dataclass(frozen=True, slots=True)
 class Mine:
-    """Objects with this policy's label, by whether a controller owner reference names its UID."""
+    """Objects with the labels of this policy's own, by whether a controller owner reference names its UID."""
 
     own: Objects
     foreign: Objects
@@ -29,7 +29,7 @@ class PolicyObjects:
         self._client = client
         self._namespace = namespace
         self._uid = uid
-        self._label = f"{POLICY_LABEL}={policy}"
+        self._label = f"{POLICY_LABEL}={policy},{MANAGED_BY_LABEL}={MANAGED_BY}"
 
     async def batch_file_metadata(self) -> Mine:
         labels = f"{self._label},{ROLE_LABEL}={Role.BATCH}"

@@ -1,9 +1,12 @@
-"""Watches that only wake somebody up. What is true is read anew by whoever is woken, so a lost event costs a tick."""
+"""A watch that only tells that something changed. What is true is read anew by whoever is told, so a lost event costs a
+tick and nothing else."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from periodic_sync.api.errors import ApiError
 from periodic_sync.kube.client import KubeClient
@@ -12,39 +15,40 @@ from periodic_sync.kube.resources import Resource
 SILENCE_SECONDS = 120.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 20.0
+SHORT_LIFE_SECONDS = 5.0
+"""A watch that ends sooner than this, in whatever way, is taken up again after a pause only."""
 
 log = logging.getLogger(__name__)
 
 
-async def wake_on_change(
+async def follow_changes(
     client: KubeClient,
     resource: Resource,
-    namespace: str,
-    wake: Callable[[], None],
+    namespace: str | None,
+    tell: Callable[[Mapping[str, Any]], None],
     *,
     labels: str = "",
-    fields: str = "",
 ) -> None:
-    """Call `wake` after every change of the selected objects, until cancelled. Trouble is waited out."""
+    """Call `tell` with the metadata of each of the selected objects that changes, until cancelled.
+
+    Trouble is waited out; what changes meanwhile is not told.
+    """
     pause = FIRST_PAUSE_SECONDS
     while True:
+        began = time.monotonic()
         try:
-            _, version = await client.list_with_version(
-                resource, namespace, labels=labels, fields=fields, metadata_only=True
-            )
-            wake()
+            version = await client.current_version(resource, namespace, labels=labels)
             async for event in client.watch(
-                resource, namespace, since=version, labels=labels, fields=fields, silence_seconds=SILENCE_SECONDS
+                resource, namespace, since=version, labels=labels, silence_seconds=SILENCE_SECONDS
             ):
-                pause = FIRST_PAUSE_SECONDS
                 if event["type"] != "BOOKMARK":
-                    wake()
+                    tell(event["object"]["metadata"])
         except ApiError as error:
             log.debug("watch interrupted", extra={"resource": resource.plural, "error": str(error)})
         except Exception:
-            # Whatever the server sent, a watch that ends for good would make its policy deaf.
+            # Whatever the server sent, a watch that ends for good would make everyone deaf.
             log.exception("watch failed", extra={"resource": resource.plural})
-        else:
-            continue
+        if time.monotonic() - began > SHORT_LIFE_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
