@@ -80,21 +80,21 @@ class Kubelet:
             self._known.add(about["uid"])
             self.running[about["uid"]] = Pod(about["name"], about["labels"]["job-name"], users)
             self.started.update(users)
-            await self._write(about["name"], "Running", {"running": {"startedAt": about["creationTimestamp"]}})
+            await self._write(about["uid"], self.running[about["uid"]], "Running", {"running": {}})
         return len(self.running)
 
     async def end(self, most: int = 1000) -> None:
         """Let the workers end that have run longest."""
         for uid, pod in list(self.running.items())[:most]:
             end = self.worker(sorted(pod.users))
-            await self._end(pod, end)
+            await self._end(uid, pod, end)
             del self.running[uid]
             self.synced.update(end.synced(pod.users))
 
-    async def _end(self, pod: Pod, end: End) -> None:
+    async def _end(self, uid: str, pod: Pod, end: End) -> None:
         terminated = {"exitCode": end.code, "reason": "Error" if end.code else "Completed", "message": end.message}
         state = {} if end.reason else {"terminated": terminated}
-        await self._write(pod.name, "Failed" if end.code else "Succeeded", state, reason=end.reason)
+        await self._write(uid, pod, "Failed" if end.code else "Succeeded", state, reason=end.reason)
 
     def _notice_the_gone(self, pods: list[Object]) -> None:
         """Without a node, a pod that is deleted is gone at once."""
@@ -107,9 +107,9 @@ class Kubelet:
         found = await self.client.list(CONFIG_MAPS, self.namespace, fields=f"metadata.name={name}")
         return frozenset(user["id"] for user in json.loads(found[0]["data"][index])["users"]) if found else None
 
-    async def _write(self, name: str, phase: str, state: Object, *, reason: str = "") -> None:
+    async def _write(self, uid: str, pod: Pod, phase: str, state: Object, *, reason: str = "") -> None:
         container = {"name": WORKER, "state": state, "ready": False, "restartCount": 0, "image": "w", "imageID": "w"}
         status: Object = {"phase": phase, "containerStatuses": [container]}
         if reason:
             status["reason"] = reason
-        await self.client.merge_status(PODS, self.namespace, name, status)
+        await self.client.merge_status(PODS, self.namespace, pod.name, status, uid=uid)

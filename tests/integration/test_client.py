@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from periodic_sync.kube import client as client_module
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
 from periodic_sync.kube.resources import CONFIG_MAPS, POD_TEMPLATES, SYNC_POLICIES
-from periodic_sync.kube.watch import wake_on_change
+from periodic_sync.kube.watch import follow_changes
 from policy_support import policy_body, spec_with
 
 DEADLINE_SECONDS = 30
@@ -177,8 +178,11 @@ class TestDeletions:
 @pytest.mark.usefixtures("crd")
 async def test_a_status_is_merged_and_the_spec_left_alone(client: KubeClient, namespace: str) -> None:
     made = await client.create(SYNC_POLICIES, namespace, policy_body(spec_with({}), namespace=namespace))
-    await client.merge_status(SYNC_POLICIES, namespace, "portfolios", {"totalUsers": 3, "dueUsers": 1})
-    await client.merge_status(SYNC_POLICIES, namespace, "portfolios", {"totalUsers": 4, "dueUsers": None})
+    uid = made["metadata"]["uid"]
+    for change in ({"totalUsers": 3, "dueUsers": 1}, {"totalUsers": 4, "dueUsers": None}):
+        await client.merge_status(SYNC_POLICIES, namespace, "portfolios", change, uid=uid)
+    with pytest.raises(ConflictError):
+        await client.merge_status(SYNC_POLICIES, namespace, "portfolios", {"totalUsers": 5}, uid="another")
     now = await client.get(SYNC_POLICIES, namespace, "portfolios")
     assert now["status"] == {"totalUsers": 4}
     assert (now["spec"], now["metadata"]["generation"]) == (made["spec"], 1)
@@ -225,17 +229,26 @@ class TestWatches:
             ):
                 pass
 
-    async def test_whoever_waits_for_changes_is_woken_until_cancelled(self, client: KubeClient, namespace: str) -> None:
-        woken = asyncio.Event()
-        watch = asyncio.create_task(wake_on_change(client, CONFIG_MAPS, namespace, woken.set, fields="metadata.name=a"))
+    async def test_what_changes_is_told_until_cancelled(self, client: KubeClient, namespace: str) -> None:
+        told: asyncio.Queue[str] = asyncio.Queue()
+
+        def tell(metadata: Mapping[str, Any]) -> None:
+            told.put_nowait(metadata["name"])
+
+        following = asyncio.create_task(follow_changes(client, CONFIG_MAPS, namespace, tell, labels="batch=1"))
         async with asyncio.timeout(DEADLINE_SECONDS):
-            await woken.wait()  # the list that it begins with may hold something new already
-            for change in ({"k": "1"}, {"k": "2"}):
-                woken.clear()
-                if change["k"] == "1":
-                    await client.create(CONFIG_MAPS, namespace, named("a", change))
-                else:
-                    await client.merge(CONFIG_MAPS, namespace, "a", {"data": change})
-                await woken.wait()
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+            # Only what happens once it follows is told, so changes are made until one is.
+            for number in itertools.count():
+                await client.create(CONFIG_MAPS, namespace, named(f"c{number}", labels={"batch": "1"}))
+                with contextlib.suppress(TimeoutError):
+                    name = await asyncio.wait_for(told.get(), timeout=0.2)
+                    break
+            while not told.empty():
+                told.get_nowait()
+            await client.create(CONFIG_MAPS, namespace, named("other"))
+            await client.delete(CONFIG_MAPS, namespace, name)
+            while await told.get() != name:
+                pass
+        assert told.empty()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from periodic_sync.controller import policies as policies_module
 from periodic_sync.controller.loop import PolicyGoneError, Schedule
 from periodic_sync.controller.policies import Policies
 from periodic_sync.core.objects import PolicyRef
@@ -54,11 +55,11 @@ async def settle() -> None:
     await asyncio.sleep(1)
 
 
-def test_a_policy_that_is_seen_gets_a_loop_and_is_woken_when_seen_again() -> None:
+def test_a_policy_that_is_seen_gets_a_loop_and_is_woken_when_it_has_changed() -> None:
     async def test() -> None:
         bench = Bench()
-        for turns in (1, 2):
-            bench.policies.seen(FIRST)
+        for turns, essence in ((1, ()), (2, (1,)), (2, (1,)), (3, (2,))):
+            bench.policies.seen(FIRST, essence)
             await settle()
             assert [made.began for made in bench.made] == [turns]
         assert [loop.name for loop in bench.policies.loops] == ["shop/portfolios"]
@@ -66,15 +67,24 @@ def test_a_policy_that_is_seen_gets_a_loop_and_is_woken_when_seen_again() -> Non
     run(test())
 
 
+def test_a_policy_with_a_name_that_is_too_long_is_left_alone() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.policies.seen(PolicyRef("shop", "p" * 41, "uid-3"), ())
+        assert bench.policies.loops == []
+
+    run(test())
+
+
 def test_a_policy_made_again_under_its_name_is_another_one() -> None:
     async def test() -> None:
         bench = Bench()
-        bench.policies.seen(FIRST)
-        bench.policies.seen(SECOND)
+        bench.policies.seen(FIRST, ())
+        bench.policies.seen(SECOND, ())
         await settle()
         assert [made.policy for made in bench.made] == [FIRST, SECOND]
         bench.made[0].is_gone = True
-        bench.policies.seen(FIRST)
+        bench.policies.seen(FIRST, ("changed",))
         await settle()
         assert [made.is_stopped for made in bench.made] == [True, False]
         assert len(bench.policies.loops) == 1
@@ -85,11 +95,11 @@ def test_a_policy_made_again_under_its_name_is_another_one() -> None:
 def test_a_policy_that_is_gone_begins_anew_if_it_is_seen_after_all() -> None:
     async def test() -> None:
         bench = Bench()
-        bench.policies.seen(FIRST)
+        bench.policies.seen(FIRST, ())
         bench.made[0].is_gone = True
         await settle()
         assert bench.policies.loops == []
-        bench.policies.seen(FIRST)
+        bench.policies.seen(FIRST, ())
         await settle()
         assert [made.ended for made in bench.made] == [0, 1]
 
@@ -99,7 +109,7 @@ def test_a_policy_that_is_gone_begins_anew_if_it_is_seen_after_all() -> None:
 def test_turns_may_wake_their_own_loop_also_when_it_has_ended() -> None:
     async def test() -> None:
         bench = Bench()
-        bench.policies.seen(FIRST)
+        bench.policies.seen(FIRST, ())
         await settle()
         bench.made[0].wake()
         await settle()
@@ -113,40 +123,55 @@ def test_turns_may_wake_their_own_loop_also_when_it_has_ended() -> None:
 @pytest.mark.parametrize(
     ("changes", "turns"),
     [
-        pytest.param([("uid-1", "job", (1,), False)], 2, id="a Job that is new"),
-        pytest.param([("uid-1", "job", (1,), False)] * 3, 2, id="the same again"),
-        pytest.param([("uid-1", "job", (1,), False), ("uid-1", "job", (2,), False)], 3, id="a Job that changed"),
-        pytest.param([("uid-1", "job", (1,), False), ("uid-1", "job", (1,), True)], 3, id="a Job that is gone"),
-        pytest.param([("uid-1", "job", (1,), True)] * 2, 3, id="a Job that nobody saw and that is gone"),
-        pytest.param([("uid-9", "job", (1,), False)], 1, id="a Job of nobody"),
-        pytest.param([("", "job", (1,), False)], 1, id="a Job without an owner"),
+        pytest.param([("uid-1", "job", (1,))], 2, id="a Job that is new"),
+        pytest.param([("uid-1", "job", (1,))] * 3, 2, id="the same again"),
+        pytest.param([("uid-1", "job", (1,)), ("uid-1", "job", (2,))], 3, id="a Job that changed"),
+        pytest.param([("uid-1", "job", (1,)), ("uid-1", "another", (1,))], 3, id="another Job that is alike"),
+        pytest.param([("uid-9", "job", (1,))], 1, id="a Job of nobody"),
+        pytest.param([("", "job", (1,))], 1, id="a Job without an owner"),
     ],
 )
 def test_jobs_wake_their_policy_where_they_differ(
-    changes: list[tuple[str, str, tuple[object, ...], bool]], turns: int
+    changes: list[tuple[str, str, tuple[object, ...]]], turns: int
 ) -> None:
     async def test() -> int:
         bench = Bench()
-        bench.policies.seen(FIRST)
+        bench.policies.seen(FIRST, ())
         await settle()
-        for policy_uid, job_uid, essence, is_gone in changes:
-            bench.policies.job_changed(policy_uid, job_uid, essence, is_gone=is_gone)
+        for policy_uid, job_uid, essence in changes:
+            bench.policies.job_seen(policy_uid, job_uid, essence)
             await settle()
         return bench.made[0].began
 
     assert run(test()) == turns
 
 
+def test_what_is_remembered_of_objects_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After forgetting, the same news wakes once more, which costs a turn and nothing else."""
+    monkeypatch.setattr(policies_module, "MOST_REMEMBERED", 3)
+
+    async def test() -> int:
+        bench = Bench()
+        bench.policies.seen(FIRST, ())
+        await settle()
+        for number in (1, 2, 3, 4, 1):
+            bench.policies.job_seen("uid-1", f"job-{number}", ())
+            await settle()
+        return bench.made[0].began
+
+    assert run(test()) == 1 + 5
+
+
 class TestStopping:
     def test_turns_that_run_are_let_end_and_none_begins(self) -> None:
         async def test() -> Bench:
             bench = Bench()
-            bench.policies.seen(FIRST)
+            bench.policies.seen(FIRST, ())
             bench.made[0].takes = 20
             await settle()
-            bench.policies.seen(FIRST)
+            bench.policies.seen(FIRST, ())
             await bench.policies.stop(within_seconds=30)
-            bench.policies.seen(SECOND)
+            bench.policies.seen(SECOND, ())
             await settle()
             return bench
 
@@ -157,7 +182,7 @@ class TestStopping:
     def test_turns_that_take_too_long_are_cut_off(self) -> None:
         async def test() -> Bench:
             bench = Bench()
-            bench.policies.seen(FIRST)
+            bench.policies.seen(FIRST, ())
             bench.made[0].takes = 10_000
             await settle()
             await bench.policies.stop(within_seconds=30)

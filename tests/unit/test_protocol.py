@@ -12,6 +12,7 @@ from periodic_sync.core.views import JobView
 
 NOW = 100 * MINUTE
 
+STUCK = FAILURE_TARGET_PATIENCE
 CLAIMED = open_job(phase=Phase.CLAIMED)
 CREATED = open_job(phase=Phase.CREATED)
 ABANDONED = open_job(phase=Phase.ABANDONED)
@@ -40,14 +41,22 @@ class Case:
     job: JobView | None = None
     file: bool = True
     pods: str = "none"
-    """none, ended or running."""
+    """none, ended, running, or unbound: unfinished and without a node."""
+    unfinished: frozenset[int] = frozenset()
     foreign: bool = False
     enabled: bool = True
     look: Look = field(init=False)
 
     def __post_init__(self) -> None:
-        running = self.pods == "running"
-        look = Look(self.file, self.job, self.foreign, has_unfinished_pods=running, has_pods=self.pods != "none")
+        look = Look(
+            self.file,
+            self.job,
+            self.foreign,
+            has_unfinished_pods=self.pods in ("running", "unbound"),
+            has_pods=self.pods != "none",
+            has_only_unbound_pods=self.pods == "unbound",
+            unfinished_indexes=self.unfinished,
+        )
         object.__setattr__(self, "look", look)
 
 
@@ -65,6 +74,8 @@ CASES = [
     Case("a deleted Job whose pods run is waited for", Step.WAIT, CREATED, pods="running"),
     Case("a deleted Job with ended pods gives up its batch file", Step.DELETE_FILE, CREATED, pods="ended"),
     Case("a deleted Job without batch file is closed", Step.CLOSE, CREATED, file=False),
+    Case("orphaned pods that no node has can't start without it", Step.DELETE_FILE, CREATED, pods="unbound"),
+    Case("and are waited for once it is gone", Step.WAIT, CREATED, file=False, pods="unbound"),
     Case("orphaned pods that ended hold nobody in flight", Step.CLOSE, CREATED, file=False, pods="ended"),
     # A Job that is there.
     Case("a running Job is waited for", Step.WAIT, CREATED, RUNNING, pods="running"),
@@ -79,20 +90,38 @@ CASES = [
     Case("a finished Job whose pod still runs is waited for", Step.WAIT, CREATED, FINISHED, pods="running"),
     Case("a finished Job without batch file is closed", Step.CLOSE, CREATED, FINISHED, file=False),
     Case("a Job being deleted is waited for", Step.WAIT, CREATED, DELETING, pods="running"),
+    Case("without pods that run it gives up its batch file", Step.DELETE_FILE, CREATED, DELETING),
+    Case(
+        "an index whose pod still runs is not settled, whatever the Job says",
+        Step.WAIT,
+        TWO_INDEXES,
+        FIRST_COMPLETED,
+        pods="running",
+        unfinished=frozenset({0}),
+    ),
+    Case(
+        "no index is settled before the ledger says that the Job was created",
+        Step.WAIT,
+        open_job(sizes=(2, 2), phase=Phase.CLAIMED),
+        FIRST_COMPLETED,
+    ),
     # A Job that can't fail, since a lost node holds it back.
     Case("a failing Job is given its time", Step.WAIT, CREATED, failing_for(FAILURE_TARGET_PATIENCE - 1)),
-    Case("a Job that can't fail is deleted", Step.DELETE_JOB, CREATED, failing_for(FAILURE_TARGET_PATIENCE)),
-    Case("a Job that is deleted is so once", Step.WAIT, CREATED, failing_for(FAILURE_TARGET_PATIENCE, deleting=True)),
+    Case("a Job that can't fail is deleted", Step.DELETE_JOB, CREATED, failing_for(STUCK)),
+    Case("it is deleted once", Step.WAIT, CREATED, failing_for(STUCK, deleting=True), pods="running"),
+    Case("what ended of it is settled first", Step.SETTLE, TWO_INDEXES, failing_for(STUCK, failed=frozenset({1}))),
     # A Job whose batch file is gone, by a person's hand or since it is being given up.
     Case("a Job without batch file is deleted", Step.DELETE_JOB, CREATED, RUNNING, file=False),
     Case("a running Job without batch file is deleted", Step.DELETE_JOB, CREATED, RUNNING, file=False, pods="running"),
-    Case("a Job without batch file is deleted once", Step.WAIT, CREATED, DELETING, file=False),
+    Case("it is deleted once while it runs", Step.WAIT, CREATED, DELETING, file=False, pods="running"),
+    Case("a finalizer on it holds nobody in flight", Step.CLOSE, CREATED, DELETING, file=False),
     # Abandoned claims.
     Case("an abandoned claim gives up its batch file first", Step.DELETE_FILE, ABANDONED),
     Case("an abandoned claim gives up its file before its Job", Step.DELETE_FILE, ABANDONED, RUNNING, pods="running"),
     Case("an abandoned claim with nothing left is closed", Step.CLOSE, ABANDONED, file=False),
     Case("the Job of an abandoned claim is deleted", Step.DELETE_JOB, ABANDONED, RUNNING, file=False),
-    Case("it is deleted once", Step.WAIT, ABANDONED, DELETING, file=False),
+    Case("deleted once", Step.WAIT, ABANDONED, DELETING, file=False, pods="running"),
+    Case("a finalizer on a Job that is given up holds nobody in flight", Step.CLOSE, ABANDONED, DELETING, file=False),
     Case("pods that an abandoned claim left are waited for", Step.WAIT, ABANDONED, file=False, pods="running"),
     Case("a finished Job of an abandoned claim is no hindrance", Step.CLOSE, ABANDONED, FINISHED, file=False),
     Case("its late Job with a pod is deleted", Step.DELETE_JOB, ABANDONED, RUNNING, file=False, pods="running"),

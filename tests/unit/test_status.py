@@ -20,6 +20,7 @@ FOUND = Findings(
     is_market_hours=True,
     ledger=LEDGER,
     counts=COUNTS,
+    is_store_read=True,
 )
 MEND = Obstacle("NotReady", "create it")
 
@@ -109,7 +110,7 @@ def test_the_ready_condition_has_the_first_reason_that_applies(
 
 def test_messages_say_what_to_know() -> None:
     assert message(status_of()) == "Syncing 4 active users, in market hours."
-    assert message(status_of(), "StoreReady") == "10 users, 4 of them active"
+    assert message(status_of(), "StoreReady") == "All entries are readable."
     assert "next try after 2026-11-25T12:00:30Z: exceeded quota" in message(status_of(replace(FOUND, ledger=REFUSED)))
     assert "3 batches in a row" in message(status_of(replace(FOUND, ledger=FAILING)))
     paused = replace(FOUND, enabled=False, ledger=replace(LEDGER, jobs=(open_job(sizes=(1, 1)),)))
@@ -123,7 +124,7 @@ def test_stalled_is_there_only_while_true() -> None:
 
 
 def test_store_ready_is_always_there() -> None:
-    unread = replace(FOUND, counts=None)
+    unread = replace(FOUND, counts=None, is_store_read=False)
     first = status_of(unread)
     assert conditions(first)["StoreReady"] == ("Unknown", "NotRead")
     assert conditions(status_of(unread, status_of()))["StoreReady"] == ("True", "Readable")
@@ -172,7 +173,7 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
             (3, False),
             id="a Job that runs to its end is no hindrance",
         ),
-        pytest.param(replace(FOUND, ledger=None, stalled=MEND), (3, None), id="an obstacle is told of this spec"),
+        pytest.param(replace(FOUND, ledger=None, stalled=MEND), (3, True), id="an obstacle is told of this spec"),
         pytest.param(replace(FOUND, enabled=False, ledger=None), (None, None), id="a pause needs the ledger"),
     ],
 )
