@@ -22,8 +22,9 @@ from periodic_sync.kube.client import KubeClient  # noqa: E402
 from periodic_sync.kube.config_maps import KubeConfigMaps  # noqa: E402
 from periodic_sync.kube.connect import connected  # noqa: E402
 from periodic_sync.kube.resources import Resource  # noqa: E402
+from periodic_sync.stores import configmap  # noqa: E402
 from periodic_sync.stores.base import Owner, Snapshot, StoreNotReady  # noqa: E402
-from periodic_sync.stores.configmap import ConfigMapStore  # noqa: E402
+from periodic_sync.stores.configmap import MOST_SHARDS, ConfigMapStore  # noqa: E402
 from store_contract import NOW, WALLET, StoreContract, folded, outcome, record, synced  # noqa: E402
 from store_support import Object, Watched  # noqa: E402
 
@@ -154,6 +155,25 @@ async def test_a_shard_near_the_limit_is_warned_of_before_the_api_server_refuses
     assert "ConfigMap more holds 1000 KiB" in warning
     with pytest.raises(ApiError):
         await bench.edit("more", {"x": " " * 30_000})
+
+
+async def test_more_shards_than_one_policy_may_have_are_not_read(bench: ConfigMapBench) -> None:
+    for number in range(MOST_SHARDS):
+        await bench.create(f"more-{number}", {}, labels=SHARD_LABEL)
+    with pytest.raises(StoreNotReady, match=f"More than {MOST_SHARDS} ConfigMaps in namespace {bench.namespace}"):
+        await bench.open().read(NOW)
+
+
+async def test_more_users_than_one_policy_may_have_are_not_planned(
+    bench: ConfigMapBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configmap, "MOST_USERS", 1)
+    await bench.write("u1", record())
+    store = bench.open()
+    assert (await store.read(NOW)).records.keys() == {"u1"}
+    await bench.write("u2", record())
+    with pytest.raises(StoreNotReady, match="2 users are far more than a ConfigMap store is good for"):
+        await store.read(NOW)
 
 
 async def test_an_unchanged_store_costs_two_lists_and_one_look(bench: ConfigMapBench) -> None:

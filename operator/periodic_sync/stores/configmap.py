@@ -10,9 +10,9 @@ from periodic_sync.api.durations import DAY, HOUR, MINUTE, SECOND
 from periodic_sync.api.names import STORE_LABEL
 from periodic_sync.core.outcomes import Outcome
 from periodic_sync.core.users import UserState
-from periodic_sync.stores.base import ConfigMaps, Owner, Snapshot
+from periodic_sync.stores.base import ConfigMaps, Owner, Snapshot, StoreNotReady
 from periodic_sync.stores.mirror import Mirror, Selection
-from periodic_sync.stores.shards import Shard, Users, merge_shards, read_shard
+from periodic_sync.stores.shards import MANY_USERS, Shard, Users, merge_shards, read_shard
 from periodic_sync.stores.state import StateParts
 
 KEEP = DAY
@@ -23,6 +23,9 @@ _NOTE_EVERY = MINUTE
 _LATELY = 5 * SECOND
 """Tidying takes what was read so recently, so that it costs a turn no second read."""
 _READ_ROUNDS = 3
+MOST_SHARDS = 32
+MOST_USERS = 50_000
+"""Past these a store would take the memory and the time that the operator has for all policies."""
 
 
 class ConfigMapStore:
@@ -82,6 +85,11 @@ class ConfigMapStore:
             if isinstance(answer, BaseException):
                 raise answer
         users, states = self._merged_users(now), self._state.states()
+        if len(users.records) > MOST_USERS:
+            raise StoreNotReady(
+                f"{len(users.records)} users are far more than a ConfigMap store is good for, and would hold up other "
+                f"policies: keep at most {MANY_USERS}, at the very most {MOST_USERS}, or use a Redis store"
+            )
         if self._snapshot is None or self._snapshot[0] is not users or self._snapshot[1] is not states:
             highest = max((state.last_claim for state in states.values()), default=0)
             snapshot = Snapshot(users.records, states, users.skipped, users.problems, users.warnings, highest)
@@ -105,4 +113,15 @@ def _records(namespace: str, name: str) -> Selection:
         f"`kubectl --namespace {namespace} create configmap {name}` and add users to it, or correct "
         "spec.store.configMap.name"
     )
-    return Selection(namespace, f"{STORE_LABEL}={name}", main=name, main_missing=missing)
+    too_many = (
+        f"More than {MOST_SHARDS} ConfigMaps in namespace {namespace} carry the label {STORE_LABEL}={name}: put more "
+        f"users into each, up to 900 KiB, and keep a ConfigMap store to {MANY_USERS} users"
+    )
+    return Selection(
+        namespace,
+        f"{STORE_LABEL}={name}",
+        main=name,
+        main_missing=missing,
+        most=MOST_SHARDS,
+        too_many=too_many,
+    )

@@ -23,6 +23,10 @@ class Selection:
     """The sentence for a person when it isn't."""
     is_ours: Callable[[Object], bool] = lambda metadata: True
     """Judges the metadata of what the labels select."""
+    most: int | None = None
+    """More than so many are not read: all policies share the operator's memory and its time."""
+    too_many: str = ""
+    """The sentence for a person when there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ class Mirror(Generic[T]):
         listed: dict[str, tuple[str, str]] = {}
         for metadata in found:
             listed.setdefault(metadata["name"], (metadata["uid"], metadata["resourceVersion"]))
+        if chosen.most is not None and len(listed) > chosen.most:
+            raise StoreNotReady(chosen.too_many)
         return listed
 
     async def _main(self) -> list[Object]:
