@@ -1,28 +1,24 @@
-"""What planning and an idle turn cost with 10,000 users, in this process.
+"""What planning and an idle turn cost with 10,000 users.
 
     python -m benchmarks.idle --kubeconfig F [--profile FILE]
 
 An API server with the CRD is enough: `deploy/local/kind create cluster --control-plane-only`. Everyone is synced as far
-as the operator knows, so that its turns find nothing to do. `--profile` writes what cProfile saw of 50 turns.
+as the operator knows, so that its turns find nothing to do. No other operator may run.
 """
 
 import argparse
 import asyncio
-import cProfile
 import os
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import users
 from benchmarks.cluster import Cluster
-from benchmarks.measured_operator import Turn, measure_turns
+from benchmarks.operator_process import running_operator
 from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.controller.operator import open_store
-from periodic_sync.controller.turn import PolicyTurns, Services
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.outcomes import Ending, Outcome
@@ -32,7 +28,10 @@ from periodic_sync.core.users import NEVER_SYNCED
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
 
-TURNS = 50
+Object = dict[str, Any]
+NAMES = ("idle-0", "idle-1", "idle-2", "idle-3")
+"""Policies on the same users, so that there are enough turns."""
+SETTLE_SECONDS = 15
 PLANS = 30
 
 
@@ -42,44 +41,46 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--active", type=int, default=2_000)
     parser.add_argument("--shards", type=int, default=4)
-    parser.add_argument("--profile", type=Path)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--profile", type=Path, help="file for what cProfile sees of the operator")
     given = parser.parse_args()
     cluster = Cluster(given.kubeconfig, f"bench-idle-{os.getpid()}")
     cluster.kubectl("create", "namespace", cluster.namespace)
     try:
         for shard in users.config_maps(given.users, given.active, given.shards):
             cluster.apply(shard)
-        cluster.apply(_policy(cluster.namespace))
-        asyncio.run(_run(cluster, given.profile))
+        for name in NAMES:
+            cluster.apply(_policy(cluster.namespace, name))
+            asyncio.run(_prepare(cluster, name))
+        with running_operator(given.kubeconfig, "none", profile=given.profile) as operator:
+            time.sleep(SETTLE_SECONDS)
+            since = time.time()
+            time.sleep(given.seconds)
+            _tell(operator.turns(since))
+            print(f"  - {len(NAMES)} policies of these users: {operator.memory()}", flush=True)
     finally:
         cluster.kubectl("delete", "namespace", cluster.namespace, "--wait=false")
 
 
-def _policy(namespace: str) -> dict[str, Any]:
+def _policy(namespace: str, name: str) -> dict[str, Any]:
     spec = {
         "intervals": {"marketHours": "12h", "offHours": "12h"},
         "thresholds": {"stale": "23h"},
         "store": {"configMap": {"name": users.STORE}},
         "worker": {"image": "none"},
     }
-    about = {"name": "idle", "namespace": namespace}
+    about = {"name": name, "namespace": namespace}
     return {"apiVersion": "sync.moonx.farm/v1alpha1", "kind": "SyncPolicy", "metadata": about, "spec": spec}
 
 
-async def _run(cluster: Cluster, profile: Path | None) -> None:
-    body = cluster.get("syncpolicy", "idle")
-    policy, ref = SyncPolicy.parse(body), PolicyRef(cluster.namespace, "idle", body["metadata"]["uid"])
+async def _prepare(cluster: Cluster, name: str) -> None:
+    """Everyone is synced, as far as an operator that starts later can know."""
+    body = cluster.get("syncpolicy", name)
+    policy, ref = SyncPolicy.parse(body), PolicyRef(cluster.namespace, name, body["metadata"]["uid"])
     async with connected(str(cluster.kubeconfig)) as client:
         known = await _sync_everyone(client, policy, ref)
+    if name == NAMES[0]:
         _time_plans(policy, known)
-        services = Services(client, _now, "none", "bench", partial(open_store, client))
-        turns = PolicyTurns(ref, services, wake=lambda: None)
-        for _ in range(3):
-            await turns.turn()
-        await _time_turns(turns.turn)
-        if profile is not None:
-            await _profile(turns.turn, profile)
-        await turns.stopped()
 
 
 async def _sync_everyone(client: KubeClient, policy: SyncPolicy, ref: PolicyRef) -> list[User]:
@@ -113,28 +114,15 @@ def _time_plans(policy: SyncPolicy, known: list[User]) -> None:
         )
 
 
-async def _time_turns(run: Callable[[], Awaitable[object]]) -> None:
-    took: list[tuple[Turn, float, float]] = []
-    with measure_turns() as begin:
-        for _ in range(TURNS):
-            turn, wall, cpu = begin(), time.perf_counter(), time.process_time()
-            await run()
-            took.append((turn, time.perf_counter() - wall, time.process_time() - cpu))
-    walls, cpus = [wall * 1000 for _, wall, _ in took], [cpu * 1000 for _, _, cpu in took]
-    requests = took[-1][0].requests
-    print(
-        f"- idle turn: {min(walls):.1f} ms at least, {median(walls):.1f} ms median, "
-        f"of which CPU {min(cpus):.1f} and {median(cpus):.1f} ms; {sum(requests.values())} requests: {dict(requests)}"
-    )
+def _tell(turns: list[Object]) -> None:
+    def figures(key: str) -> str:
+        took = [turn[key] for turn in turns]
+        return f"{min(took):.1f} ms at least, {median(took):.1f} ms median"
 
-
-async def _profile(run: Callable[[], Awaitable[object]], file: Path) -> None:
-    profiler = cProfile.Profile()
-    profiler.enable()
-    for _ in range(TURNS):
-        await run()
-    profiler.disable()
-    profiler.dump_stats(file)
+    requests = turns[-1]["requests"]
+    print(f"- idle turn, {len(turns)} times: {figures('wall_ms')}; CPU {figures('cpu_ms')}")
+    print(f"  - planning in it: {figures('planning_ms')}; waiting for requests: {figures('waiting_ms')}")
+    print(f"  - {sum(requests.values())} requests: {requests}", flush=True)
 
 
 def _now() -> int:

@@ -67,7 +67,8 @@ async def end_pods(client: KubeClient, namespace: str) -> None:
     async for event in client.watch(PODS, namespace, since=version, silence_seconds=SILENCE_SECONDS):
         if event["type"] == "ADDED":
             name = event["object"]["metadata"]["name"]
-            await client.merge_status(PODS, namespace, name, {"phase": "Succeeded", "containerStatuses": [ended]})
+            status = {"status": {"phase": "Succeeded", "containerStatuses": [ended]}}
+            await client.merge(PODS, namespace, f"{name}/status", status)
 
 
 def main() -> None:

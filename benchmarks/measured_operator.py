@@ -10,8 +10,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,23 +57,6 @@ def kind_of(path: str) -> str:
     plural = [part for part in parts if part in KINDS][-1]
     after = parts[parts.index(plural) + 1 :] if plural != "namespaces" else []
     return "/".join([plural, *after[1:]]) if after else f"{plural} (list or create)"
-
-
-@contextmanager
-def measure_turns() -> Iterator[Callable[[], Turn]]:
-    """Count requests within the block. What it gives begins a turn, to which all that follows is counted."""
-    plain = KubeClient._send
-    KubeClient._send = _sent(plain)  # type: ignore[method-assign]
-
-    def begin() -> Turn:
-        turn = Turn()
-        _turn.set(turn)
-        return turn
-
-    try:
-        yield begin
-    finally:
-        KubeClient._send = plain  # type: ignore[method-assign]
 
 
 def measure(out: IO[str]) -> None:

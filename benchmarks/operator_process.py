@@ -37,10 +37,14 @@ class Operator:
 
 
 @contextmanager
-def running_operator(kubeconfig: Path, worker_image: str) -> Iterator[Operator]:
-    """The operator until the block ends. Its log and its turns stay in a folder that is named."""
+def running_operator(kubeconfig: Path, worker_image: str, profile: Path | None = None) -> Iterator[Operator]:
+    """The operator until the block ends. Its log and its turns stay in a folder that is named.
+
+    `profile`: a file for what cProfile sees of it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    command = [sys.executable, "-m", "benchmarks.measured_operator", "operator", "--port", "0"]
+    profiler = ["-m", "cProfile", "-o", str(profile)] if profile else []
+    command = [sys.executable, *profiler, "-m", "benchmarks.measured_operator", "operator", "--port", "0"]
     command += ["--kubeconfig", str(kubeconfig), "--worker-image", worker_image]
     environment = {**os.environ, "METER": str(folder / "turns.jsonl")}
     with (folder / "operator.log").open("w") as log:

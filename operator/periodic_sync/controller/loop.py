@@ -102,6 +102,7 @@ class PolicyLoop:
             finally:
                 self.last_ended = time.monotonic()
                 self.turn_began = None
+            log.debug("turn ended", extra={"policy": self.name, "milliseconds": round(took * 1000, 1)})
             if until is None:
                 continue
             # Resting as long as the turn took keeps half of a core free, however many events come.
