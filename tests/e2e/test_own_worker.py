@@ -54,13 +54,16 @@ def test_one_user_who_breaks_the_worker_is_found_by_halving_and_the_others_are_s
     scene.apply(spec({"image": operator_image.reference, "command": POISONED}, batchSize=8))
 
     def it_is_found() -> None:
-        status = scene.status()
-        assert (status["usersSynced"], status["usersFailed"], status["inFlightUsers"]) == (7, 1, 0)
+        status, counted = scene.status(), recount(scene.witness, POLICY)
+        assert (status["usersSynced"], status["inFlightUsers"]) == (counted.synced, 0) == (7, 0)
+        assert status["usersFailed"] == counted.failed
 
     eventually(it_is_found, seconds=120)
     made = {claim.batch for claim in claims(scene.witness, POLICY)}
     broken = [len(batch) for name, batch in users_of(scene.witness).items() if name in made and BROKEN in batch]
-    assert sorted(broken, reverse=True) == [8, 4, 2, 1]
+    broken.sort(reverse=True)
+    assert broken[:4] == [8, 4, 2, 1]
+    assert set(broken[4:]) <= {1}  # tried alone from there on
     assert scene.condition("Ready")["reason"] == "Scheduling"
 
 

@@ -110,10 +110,8 @@ def overlapping(witness: Witness) -> list[str]:
 
 
 def recount(witness: Witness, policy: str) -> Count:
-    """Synced and failed users by what the Jobs and the workers' own messages say.
-
-    For workers that say who failed, and batches that nobody deleted.
-    """
+    """Synced and failed users by what the Jobs and the workers' own messages say; where an index failed without a
+    message, everyone in it did. For batches that nobody deleted."""
     users = users_of(witness)
     messages = _messages(witness)
     synced = failed = 0
@@ -123,8 +121,8 @@ def recount(witness: Witness, policy: str) -> Count:
             synced += len(users[f"{job.name}-{index}"])
         for index in indexes(status.get("failedIndexes", "")):
             batch = f"{job.name}-{index}"
-            said = messages[batch]
-            named = set(said.get("failed", {})) | {users[batch][at] for at in indexes(said.get("failedIndexes", ""))}
+            said = messages.get(batch, {"failed": users[batch]})
+            named = set(said.get("failed", ())) | {users[batch][at] for at in indexes(said.get("failedIndexes", ""))}
             synced += len(users[batch]) - len(named)
             failed += len(named)
     return Count(synced, failed)
