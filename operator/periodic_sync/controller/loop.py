@@ -102,11 +102,12 @@ class PolicyLoop:
             finally:
                 self.last_ended = time.monotonic()
                 self.turn_began = None
+            took = self.last_ended - began
             log.debug("turn ended", extra={"policy": self.name, "milliseconds": round(took * 1000, 1)})
             if until is None:
                 continue
             # Resting as long as the turn took keeps half of a core free, however many events come.
-            await self._rest(max(SHORTEST_REST_SECONDS, min(self.last_ended - began, LONGEST_REST_SECONDS)))
+            await self._rest(max(SHORTEST_REST_SECONDS, min(took, LONGEST_REST_SECONDS)))
             await self._sleep_until(until)
 
     async def _one_turn(self, began: float) -> float | None:
