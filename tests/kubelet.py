@@ -6,8 +6,10 @@ Like a real one it starts a pod only if the batch file that it mounts is there. 
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from periodic_sync.api.errors import NotFoundError
 from periodic_sync.kube.client import KubeClient, Object
 from periodic_sync.kube.resources import CONFIG_MAPS, PODS
 
@@ -70,6 +72,8 @@ class Kubelet:
         self._notice_the_gone(pods)
         for pod in pods:
             about = pod["metadata"]
+            if about.get("deletionTimestamp"):
+                await self._kill(pod)
             if about["uid"] in self._known or about.get("deletionTimestamp"):
                 continue
             users = await self._mounted_users(pod)
@@ -80,6 +84,7 @@ class Kubelet:
             self._known.add(about["uid"])
             self.running[about["uid"]] = Pod(about["name"], about["labels"]["job-name"], users)
             self.started.update(users)
+            await self._bind(about["name"])
             await self._write(about["uid"], self.running[about["uid"]], "Running", {"running": {}})
         return len(self.running)
 
@@ -96,8 +101,21 @@ class Kubelet:
         state = {} if end.reason else {"terminated": terminated}
         await self._write(uid, pod, "Failed" if end.code else "Succeeded", state, reason=end.reason)
 
+    async def _bind(self, name: str) -> None:
+        """What runs has a node. It is the namespace's own, so that nothing is scheduled by others."""
+        body = {"metadata": {"name": name}, "target": {"kind": "Node", "name": self.namespace}}
+        await self.client._send("POST", PODS.path(self.namespace, name, "binding"), body=body)
+
+    async def _kill(self, pod: Object) -> None:
+        """A pod that is deleted ends, and is gone once its node says so."""
+        about = pod["metadata"]
+        if about["uid"] in self.running:
+            await self._end(about["uid"], self.running.pop(about["uid"]), End(143))
+        path = PODS.path(self.namespace, about["name"])
+        with suppress(NotFoundError):
+            await self.client._send("DELETE", path, body={"gracePeriodSeconds": 0})
+
     def _notice_the_gone(self, pods: list[Object]) -> None:
-        """Without a node, a pod that is deleted is gone at once."""
         uids = {pod["metadata"]["uid"] for pod in pods}
         self.running = {uid: pod for uid, pod in self.running.items() if uid in uids}
 

@@ -17,6 +17,7 @@ from periodic_sync.api.names import POLICY_LABEL, Role
 from periodic_sync.api.spec import SyncPolicySpec
 from periodic_sync.controller.loop import Schedule
 from periodic_sync.controller.operator import open_store
+from periodic_sync.controller.store_watch import StoreWatch
 from periodic_sync.controller.turn import PolicyTurns, Services
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.objects import PolicyRef, ledger_name, metadata
@@ -35,7 +36,8 @@ STORE = "user-activity"
 NAME = "portfolios"
 IMAGE = "registry.example.com/worker:1"
 INTERVAL = 10 * MINUTE
-NAMESPACES, ACCOUNTS = Resource("/api/v1", "namespaces"), Resource("/api/v1", "serviceaccounts")
+NAMESPACES, NODES = Resource("/api/v1", "namespaces"), Resource("/api/v1", "nodes")
+ACCOUNTS = Resource("/api/v1", "serviceaccounts")
 DEADLINE_SECONDS = 40.0
 
 # The same in market hours and outside, so that nothing depends on when the tests run.
@@ -101,7 +103,7 @@ class Bench:
 
     def operator(self, plan: Callable[[int, str], str] = lambda number, kind: "") -> Operator:
         client = WatchedClient(self.client, plan)
-        services = Services(client, lambda: self.now, IMAGE, "test", partial(open_store, client))
+        services = Services(client, lambda: self.now, IMAGE, "test", partial(open_store, client), StoreWatch(client))
         self.operators.append(Operator(client, PolicyTurns(self.policy, services, lambda: None)))
         return self.operators[-1]
 
@@ -118,7 +120,8 @@ class Bench:
     async def close(self) -> None:
         for operator in self.operators:
             await operator.turns.stopped()
-        await self.client.delete(NAMESPACES, None, self.namespace)  # type: ignore[arg-type]
+        for resource in (NAMESPACES, NODES):
+            await self.client.delete(resource, None, self.namespace)  # type: ignore[arg-type]
 
     # What is there now.
 
@@ -214,7 +217,8 @@ async def until(condition: Callable[[], Any], *, pause: float = 0.1) -> None:
 async def new_bench(client: KubeClient) -> AsyncIterator[Bench]:
     """A bench in a namespace of its own, with an empty policy name: tests apply the policy."""
     namespace = f"turns-{secrets.token_hex(4)}"
-    await client.create(NAMESPACES, None, {"metadata": {"name": namespace}})  # type: ignore[arg-type]
+    for resource in (NAMESPACES, NODES):
+        await client.create(resource, None, {"metadata": {"name": namespace}})  # type: ignore[arg-type]
 
     async def has_account() -> bool:
         # Pods can't be created before it is there, and the Job controller would take its time to try again.

@@ -83,9 +83,8 @@ def _kind(path: str, body: Object | None) -> str:
         return "status"
     name = str(body["metadata"].get("name", "")) if body and "metadata" in body else parts[-1]
     if "configmaps" not in parts:
-        return next((word for word in ("jobs", "pods", "events", "syncpolicies") if word in parts), parts[-1]).rstrip(
-            "s"
-        )
+        kinds = {"jobs": "job", "pods": "pod", "events": "event", "syncpolicies": "syncpolicy"}
+        return next((kind for plural, kind in kinds.items() if plural in parts), parts[-1])
     if name.endswith("-ledger"):
         return "ledger"
     return "state" if "-state-" in name else "batch file" if "-" in name and name != "user-activity" else "config map"

@@ -7,7 +7,6 @@ import pytest
 
 from periodic_sync.api.durations import MINUTE
 from periodic_sync.api.errors import ConflictError
-from periodic_sync.core.transitions import SupersededError
 from periodic_sync.kube.resources import JOBS
 from turns_support import Bench, Operator, until
 from watched_client import Gate
@@ -164,15 +163,17 @@ async def test_no_claim_planned_before_the_policy_was_turned_off_passes_after_it
     assert await bench.batch_files() == set()
 
 
-async def test_an_operator_that_read_an_older_spec_is_superseded(bench: Bench) -> None:
+async def test_an_operator_that_read_an_older_ledger_changes_nothing(bench: Bench) -> None:
     await ready_bench(bench)
     late, other = bench.operator(), bench.operator()
-    gate = late.client.hold("GET ledger")
+    gate = late.client.hold("GET syncpolicy")
     turn = await frozen(late, gate)
     await bench.edit(spec={"enabled": False})
     await other.turn()
+    ledger = await bench.ledger()
     gate.opened.set()
-    await fails_with(SupersededError, turn)
+    await fails_with(ConflictError, turn)
+    assert await bench.ledger() == ledger
     assert (await bench.status())["enabled"] is False
 
 

@@ -178,11 +178,13 @@ class TestJobs:
 
 
 async def no_pods(bench: Bench) -> bool:
+    await bench.kubelet.start()  # which ends those that are deleted
     return not await bench.objects.pods()
 
 
 async def _differs(bench: Bench, names: set[str]) -> bool:
-    """Whether the users have a new Job."""
+    """Whether the users have a new Job. The kubelet ends what is deleted."""
+    await bench.kubelet.start()
     return bool(await bench.job_names() - names)
 
 

@@ -6,7 +6,7 @@ from kubelet import SUCCESS, naming
 from periodic_sync.api.durations import MINUTE, SECOND
 from periodic_sync.controller.loop import PolicyGoneError
 from periodic_sync.core.ledger import Phase
-from periodic_sync.kube.resources import JOBS, SYNC_POLICIES
+from periodic_sync.kube.resources import CONFIG_MAPS, JOBS, SYNC_POLICIES
 from turns_support import INTERVAL, NAME, Bench
 
 
@@ -119,6 +119,7 @@ async def test_jobs_of_a_policy_that_was_deleted_hold_back_its_namesake(bench: B
     assert old in await bench.condition_message("Ready")
     assert await bench.job_names() == {old}
     await bench.client.delete(JOBS, bench.namespace, old)
+    await bench.client.delete(CONFIG_MAPS, bench.namespace, old)
 
     async def claimed() -> bool:
         return bool(await bench.job_names() - {old})
