@@ -7,7 +7,7 @@ from tasks.shell import TaskError
 from tasks.steps import Progress, Step
 
 BIN = VENV / "bin"
-SOURCES = ("operator", "tests", "deploy", "examples")
+SOURCES = ("operator", "tests", "deploy", "examples", "benchmarks")
 
 
 def step() -> Step:
