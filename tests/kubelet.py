@@ -130,4 +130,6 @@ class Kubelet:
         status: Object = {"phase": phase, "containerStatuses": [container]}
         if reason:
             status["reason"] = reason
-        await self.client.merge_status(PODS, self.namespace, pod.name, status, uid=uid)
+        path = PODS.path(self.namespace, pod.name, "status")
+        patch = {"metadata": {"uid": uid}, "status": status}
+        await self.client._send("PATCH", path, body=patch, content_type="application/merge-patch+json")

@@ -178,11 +178,12 @@ class TestDeletions:
 @pytest.mark.usefixtures("crd")
 async def test_a_status_is_merged_and_the_spec_left_alone(client: KubeClient, namespace: str) -> None:
     made = await client.create(SYNC_POLICIES, namespace, policy_body(spec_with({}), namespace=namespace))
-    uid = made["metadata"]["uid"]
+    version = first = made["metadata"]["resourceVersion"]
     for change in ({"totalUsers": 3, "dueUsers": 1}, {"totalUsers": 4, "dueUsers": None}):
-        await client.merge_status(SYNC_POLICIES, namespace, "portfolios", change, uid=uid)
+        written = await client.merge_status(SYNC_POLICIES, namespace, "portfolios", change, version=version)
+        version = written["metadata"]["resourceVersion"]
     with pytest.raises(ConflictError):
-        await client.merge_status(SYNC_POLICIES, namespace, "portfolios", {"totalUsers": 5}, uid="another")
+        await client.merge_status(SYNC_POLICIES, namespace, "portfolios", {"totalUsers": 5}, version=first)
     now = await client.get(SYNC_POLICIES, namespace, "portfolios")
     assert now["status"] == {"totalUsers": 4}
     assert (now["spec"], now["metadata"]["generation"]) == (made["spec"], 1)

@@ -6,7 +6,7 @@ from periodic_sync.api.durations import SECOND
 from periodic_sync.api.names import Condition
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.status import Findings, Status, changes, fold, is_urgent
-from periodic_sync.kube.client import KubeClient
+from periodic_sync.kube.client import KubeClient, Object
 from periodic_sync.kube.events import PolicyEvents
 from periodic_sync.kube.resources import SYNC_POLICIES
 
@@ -23,11 +23,13 @@ class Reporter:
         self._clock = clock
         self._written_at = 0
 
-    async def report(self, before: Status, found: Findings) -> int | None:
-        """Bring the status from `before`, as it was read, to what was found.
+    async def report(self, policy: Object, found: Findings) -> int | None:
+        """Bring the status from what it was when `policy` was read to what was found.
 
         Returns: when to come again for what was put off, in ms; None: everything is written.
+        Raises: ConflictError where the policy has changed since: what was found may not be true of it. ApiError.
         """
+        before = policy.get("status") or {}
         after = fold(before, found)
         patch = changes(before, after)
         if not patch:
@@ -36,8 +38,9 @@ class Reporter:
         next_write = self._written_at + COUNTERS_EVERY
         if not is_urgent(before, patch) and self._written_at <= now < next_write:
             return next_write
-        policy = self._policy
-        await self._client.merge_status(SYNC_POLICIES, policy.namespace, policy.name, patch, uid=policy.uid)
+        version = policy["metadata"]["resourceVersion"]
+        where = self._policy.namespace, self._policy.name
+        await self._client.merge_status(SYNC_POLICIES, *where, patch, version=version)
         self._written_at = now
         await self._tell_turns(before, after)
         return None

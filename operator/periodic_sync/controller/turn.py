@@ -84,9 +84,9 @@ class PolicyTurns:
             wake_at = await self._work(body, status, draft, version)
         except (ForbiddenError, InvalidError, TooLargeError) as error:
             draft.note(stalled=Obstacle("RequestRefused", f"The API server refuses what the operator asks: {error}"))
-            await self._reporter.report(status, draft.found)
+            await self._reporter.report(body, draft.found)
             raise
-        return Schedule(now, earliest(wake_at, await self._reporter.report(status, draft.found)))
+        return Schedule(now, earliest(wake_at, await self._reporter.report(body, draft.found)))
 
     async def stopped(self) -> None:
         """No turn follows."""

@@ -114,9 +114,15 @@ class KubeClient:
         """Compare-and-swap where the body carries a resourceVersion. Raises: ConflictError when the race was lost."""
         return await self._send("PUT", resource.path(namespace, name), body=body)
 
-    async def merge_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str) -> Object:
-        """Only the very object of that UID. Raises: ConflictError where another has its name now."""
-        path, body = resource.path(namespace, name, "status"), {"metadata": {"uid": uid}, "status": status}
+    async def merge_status(
+        self, resource: Resource, namespace: str, name: str, status: Object, *, version: str
+    ) -> Object:
+        """Only that resource version of the object. Raises: ConflictError where it has changed, or was made anew.
+
+        A UID would not do: the API server passes over one that is wrong in the patch of a custom resource's status.
+        """
+        path = resource.path(namespace, name, "status")
+        body: Object = {"metadata": {"resourceVersion": version}, "status": status}
         return await self._send("PATCH", path, body=body, content_type="application/merge-patch+json")
 
     async def merge(self, resource: Resource, namespace: str, name: str, patch: Object) -> Object:

@@ -7,8 +7,8 @@ import pytest
 
 from periodic_sync.api.durations import MINUTE
 from periodic_sync.api.errors import ConflictError
-from periodic_sync.kube.resources import JOBS
-from turns_support import Bench, Operator, until
+from periodic_sync.kube.resources import JOBS, SYNC_POLICIES
+from turns_support import NAME, Bench, Operator, until
 from watched_client import Gate
 
 
@@ -220,3 +220,28 @@ async def test_operators_that_all_turn_at_once_never_sync_a_user_twice(bench: Be
     assert bench.kubelet.started == dict.fromkeys(users, 1)
     assert sum((await bench.ledger()).totals.synced.values()) == len(users)
     assert {job["status"].get("succeeded") for job in await bench.client.list(JOBS, bench.namespace)} <= {1, 2}
+
+
+async def test_what_was_found_of_a_policy_is_not_told_of_one_made_in_its_place(bench: Bench) -> None:
+    await ready_bench(bench)
+    late = bench.operator()
+    gate = late.client.hold("PATCH status")
+    turn = await frozen(late, gate)
+    await bench.client.delete(SYNC_POLICIES, bench.namespace, NAME)
+    await bench.apply()
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    assert await bench.status() == {}
+
+
+async def test_a_spec_that_was_superseded_on_the_way_is_not_acknowledged(bench: Bench) -> None:
+    await ready_bench(bench)
+    late = bench.operator()
+    gate = late.client.hold("PATCH status")
+    turn = await frozen(late, gate)
+    await bench.edit(spec={"enabled": False})
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    await late.turn()
+    status = await bench.status()
+    assert (status["observedGeneration"], status["enabled"]) == (2, False)
