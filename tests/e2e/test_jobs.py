@@ -1,16 +1,21 @@
-"""The Jobs that a spec makes, and that an edit of the spec takes effect at once."""
+"""The Jobs that a spec makes, that an edit of it takes effect at once, and workers of a team's own.
+
+All policies are made at once, since some take their time, and looked at one after the other.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
+import yaml
 
-from cluster_support import Kubectl, eventually
+from cluster_support import ROOT, Kubectl, eventually
 from live.api import Api, Object
-from live.counting import claims, jobs_of, users_of
+from live.counting import claims, jobs_of, recount, users_of
 from live.scene import LABEL, Scene, every, merged, spec, staged
 from live.service import SyncService
+from tasks import image
 
 USERS = 12
 PER_MINUTE = 5
@@ -21,6 +26,21 @@ SHAPES: dict[str, Object] = {
     "edited": {},
     "pruned": {"intervals": every("3s"), "batchSize": 4, "jobs": {"history": {"succeeded": 2, "failed": 0}}},
 }
+
+EXAMPLE = ROOT / "examples" / "shell-worker"
+BROKEN = "broken"
+FIRST_BACK_OFF = 30.0
+SHELL, POISONED = "shell", "poisoned"
+OTHERS = {SHELL: ["a", "b", "c", "d"], POISONED: ["a", "b", "c", "d", "e", "f", "g"]}
+
+# Fails for one user and says so, as sync-one.sh of the example does when its service refuses.
+SYNC_ONE = f"""
+case $1 in
+{BROKEN}) echo "upstream refused"; exit 1 ;;
+esac
+"""
+BREAKS = ["sh", "-c", f'if grep -q \'"id":"{BROKEN}"\' "$SYNC_BATCH_FILE"; then exit 1; fi']
+"""Syncs everyone in a batch without that user, and fails any other batch without saying why."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +63,29 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(cluster: Kubectl, api: Api, service: SyncService) -> Iterator[Shop]:
+def shop(cluster: Kubectl, api: Api, service: SyncService, operator_image: image.Image) -> Iterator[Shop]:
     with staged(cluster, api, "jobs") as scene:
         shop = Shop(scene, service)
+        open_own_workers(scene, operator_image.reference)
         for name, change in SHAPES.items():
             scene.write_users(shop.users(name), store=name)
             scene.apply(merged(spec(service.worker, store={"configMap": {"name": name}}), change), name)
         yield shop
+
+
+def open_own_workers(scene: Scene, image_name: str) -> None:
+    """Two policies, of whose users one can't be synced: the shell worker says so, the other one breaks."""
+    scripts = {"worker.sh": (EXAMPLE / "worker.sh").read_text(), "sync-one.sh": SYNC_ONE}
+    about = {"name": "shell-worker"}  # as the PodTemplate says
+    scene.kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": scripts})
+    scene.kubectl.apply(yaml.safe_load((EXAMPLE / "podtemplate.yaml").read_text()))
+    worker = yaml.safe_load((EXAMPLE / "syncpolicy.yaml").read_text())["spec"]["worker"]
+    changes = {"intervals": every("5s"), "thresholds": {"stale": "10m"}, "store": {"configMap": {"name": SHELL}}}
+    scene.write_users([*OTHERS[SHELL], BROKEN], store=SHELL)
+    scene.apply(spec({**worker, "image": image_name}, **changes), SHELL)
+    scene.write_users([*OTHERS[POISONED], BROKEN], store=POISONED)
+    breaking = spec({"image": image_name, "command": BREAKS}, batchSize=8, store={"configMap": {"name": POISONED}})
+    scene.apply(breaking, POISONED)
 
 
 def test_several_batches_are_one_indexed_job(shop: Shop) -> None:
@@ -100,6 +136,38 @@ def test_finished_jobs_beyond_the_history_limits_are_deleted(shop: Shop) -> None
     eventually(lambda: _assert_finished_jobs(scene, 2), seconds=60)
 
 
+def test_one_user_who_breaks_the_worker_is_found_by_halving_and_the_others_are_synced(shop: Shop) -> None:
+    scene = shop.scene
+
+    def it_is_found() -> None:
+        status, counted = scene.status(POISONED), recount(scene.witness, POISONED)
+        assert (status["usersSynced"], status["inFlightUsers"]) == (counted.synced, 0) == (7, 0)
+        assert status["usersFailed"] == counted.failed
+
+    eventually(it_is_found, seconds=120)
+    made = {claim.batch for claim in claims(scene.witness, POISONED)}
+    broken = [len(batch) for name, batch in users_of(scene.witness).items() if name in made and BROKEN in batch]
+    broken.sort(reverse=True)
+    assert broken[:4] == [8, 4, 2, 1]
+    assert set(broken[4:]) <= {1}  # tried alone from there on
+    assert scene.condition("Ready", POISONED)["reason"] == "Scheduling"
+
+
+def test_whom_the_shell_worker_names_as_failed_waits_and_nobody_else_does(shop: Shop) -> None:
+    scene = shop.scene
+
+    def others_go_on_and_it_was_tried_again() -> None:
+        found = claims(scene.witness, SHELL)
+        assert len([claim for claim in found if claim.user == BROKEN]) >= 2
+        assert all(len([claim for claim in found if claim.user == user]) >= 4 for user in OTHERS[SHELL])
+
+    eventually(others_go_on_and_it_was_tried_again, seconds=120)
+    first, second = [claim.at for claim in claims(scene.witness, SHELL) if claim.user == BROKEN][:2]
+    assert second - first >= FIRST_BACK_OFF * 1000
+    scene.patch({"enabled": False}, SHELL)
+    eventually(lambda: _assert_totals_equal_a_recount(scene), seconds=60)
+
+
 def test_no_more_users_are_claimed_in_a_minute_than_the_spec_allows(shop: Shop) -> None:
     shop.await_rounds("limited", seconds=150)
     times = sorted(claim.at for claim in claims(shop.scene.witness, "limited"))
@@ -111,3 +179,9 @@ def test_no_more_users_are_claimed_in_a_minute_than_the_spec_allows(shop: Shop) 
 def _assert_finished_jobs(scene: Scene, count: int) -> None:
     assert scene.status("pruned")["activeJobs"] == 0
     assert len(scene.jobs("pruned")) == count
+
+
+def _assert_totals_equal_a_recount(scene: Scene) -> None:
+    status, counted = scene.status(SHELL), recount(scene.witness, SHELL)
+    assert (status["enabled"], status["inFlightUsers"]) == (False, 0)
+    assert (status["usersSynced"], status["usersFailed"]) == (counted.synced, counted.failed)

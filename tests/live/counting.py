@@ -20,6 +20,7 @@ POLICY = "sync.moonx.farm/policy"
 class Run:
     """A worker container that ran: seconds since the epoch, whole ones. `finished`: None while it runs."""
 
+    policy: str
     batch: str
     users: tuple[str, ...]
     started: float
@@ -86,23 +87,23 @@ def runs(witness: Witness) -> Iterator[Run]:
     users = users_of(witness)
     for pod in witness.pods.all():
         about = pod.body["metadata"]
-        batch = f"{about['labels'][JOB_NAME]}-{about['annotations'][INDEX]}"
+        policy, batch = about["labels"][POLICY], f"{about['labels'][JOB_NAME]}-{about['annotations'][INDEX]}"
         state = _worker_state(pod.body)
         ended, running = state.get("terminated"), state.get("running")
         if ended and ended.get("startedAt"):
-            yield Run(batch, users.get(batch, ()), _seconds(ended["startedAt"]), _seconds(ended["finishedAt"]))
+            yield Run(policy, batch, users[batch], _seconds(ended["startedAt"]), _seconds(ended["finishedAt"]))
         elif running:
-            yield Run(batch, users.get(batch, ()), _seconds(running["startedAt"]), pod.gone_at)
+            yield Run(policy, batch, users[batch], _seconds(running["startedAt"]), pod.gone_at)
 
 
 def overlapping(witness: Witness) -> list[str]:
     """Every case of a user in two running batches at once. Times are whole seconds, so what is told is certain."""
-    by_user: dict[str, list[Run]] = {}
+    by_user: dict[tuple[str, str], list[Run]] = {}
     for run in runs(witness):
         for user in run.users:
-            by_user.setdefault(user, []).append(run)
+            by_user.setdefault((run.policy, user), []).append(run)
     found = []
-    for user, ran in by_user.items():
+    for (_, user), ran in by_user.items():
         for earlier, later in pairwise(sorted(ran, key=lambda run: run.started)):
             if earlier.finished is None or later.started < earlier.finished:
                 found.append(f"{user} in {earlier} and in {later}")
