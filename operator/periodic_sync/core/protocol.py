@@ -44,6 +44,10 @@ class Look:
     """An object of that name is there and belongs to somebody else."""
     has_unfinished_pods: bool = False
     has_pods: bool = False
+    has_only_unbound_pods: bool = False
+    """Its unfinished pods, of which there are some, were never given to a node."""
+    unfinished_indexes: frozenset[int] = frozenset()
+    """Indexes with an unfinished pod, be it of this Job or of one of its name that was deleted."""
 
 
 class Step(StrEnum):
@@ -83,26 +87,46 @@ def _give_up(open_job: OpenJob, look: Look) -> Step:
         return Step.DELETE_FILE
     if look.has_unfinished_pods:
         return Step.WAIT if look.job is None or look.job.deleting else Step.DELETE_JOB
-    if look.job is not None and not look.job.finished:
-        return Step.WAIT if look.job.deleting else Step.DELETE_JOB
+    if look.job is not None and not look.job.finished and not look.job.deleting:
+        return Step.DELETE_JOB
+    # A Job on its way out may be held by a finalizer for ever. Without its batch file nothing of it can start.
     return Step.CLOSE
 
 
 def _without_job(ledger: Ledger, open_job: OpenJob, look: Look) -> Step:
     if look.has_unfinished_pods:
-        return Step.WAIT
-    if open_job.phase is Phase.CLAIMED and look.has_batch_file and not look.has_pods:
+        # A pod that no node has yet may never get one. Once the batch file is gone it can't start either.
+        can_end = look.has_only_unbound_pods and open_job.phase is Phase.CREATED and look.has_batch_file
+        return Step.DELETE_FILE if can_end else Step.WAIT
+    if open_job.phase is Phase.CLAIMED and look.has_batch_file:
+        if look.has_pods:
+            return Step.WAIT  # its Job came, and ended, in the middle of this look: the next one will see it
         return Step.CREATE if ledger.enabled else Step.ABANDON
     return Step.DELETE_FILE if look.has_batch_file else Step.CLOSE
 
 
 def _with_job(open_job: OpenJob, look: Look, job: JobSeen, now: int) -> Step:
-    if job.finished:
+    if job.finished or (job.deleting and not look.has_unfinished_pods):
         return Step.WAIT if look.has_unfinished_pods else Step.DELETE_FILE
-    if job.failure_target_since is not None and now - job.failure_target_since >= FAILURE_TARGET_PATIENCE:
-        return Step.WAIT if job.deleting else Step.DELETE_JOB
-    ended = open_job.open & (job.completed | job.failed)
-    return Step.SETTLE if ended and ended != open_job.open else Step.WAIT
+    if open_job.phase is Phase.CLAIMED:
+        # It must be in the ledger that the Job was created before an index is closed: whoever sees the Job gone, and
+        # still reads that it was only claimed, creates it anew, with all of its indexes.
+        return Step.WAIT
+    ended = ended_indexes(open_job, look)
+    if ended and ended != open_job.open:
+        return Step.SETTLE
+    is_stuck = job.failure_target_since is not None and now - job.failure_target_since >= FAILURE_TARGET_PATIENCE
+    return Step.DELETE_JOB if is_stuck and not job.deleting else Step.WAIT
+
+
+def ended_indexes(open_job: OpenJob, look: Look) -> frozenset[int]:
+    """The open indexes that can be settled while others run.
+
+    The Job's word is not enough: it may be the second of its name, and a pod of the first, deleted by hand, still run.
+    """
+    if look.job is None:
+        return frozenset()
+    return open_job.open & (look.job.completed | look.job.failed) - look.unfinished_indexes
 
 
 def can_no_longer_be_claimed(batch_files: frozenset[str], ledger: Ledger) -> frozenset[str]:

@@ -1,0 +1,236 @@
+"""The world of the model: what the API server, the store and two operators remember, and what happens by itself.
+
+A state is a tuple of tuples. A rule takes a state and yields moves: a sentence, the next state, and whether it was a
+fault (something that nobody may count on happening).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from unit.model.parts import Functions
+
+NOT_STARTED, RUNNING, SUCCEEDED, FAILED = "-RSF"
+COMING = "C"
+"""A pod of a deleted Job that the Job controller, not yet aware of the deletion, is about to create."""
+
+MOST_POSTS = 2
+"""POSTs of one Job on their way at once. A third one would only land like the second."""
+
+
+class Job(NamedTuple):
+    """A Job object. `pods` has the state of each index's pod."""
+
+    uid: int
+    pods: tuple[str, ...]
+    is_failing: bool = False
+    """FailureTarget: past its deadline, or a node is lost. Nothing of it starts any more."""
+
+    @property
+    def is_finished(self) -> bool:
+        return (self.is_failing or NOT_STARTED not in self.pods) and RUNNING not in self.pods
+
+
+class Claim(NamedTuple):
+    """Everything in the API server that has the name of one claim. `batches` are the users of each index."""
+
+    batches: tuple[tuple[int, ...], ...] = ()
+    is_claimed: bool = False
+    has_file: bool = False
+    posts: int = 0
+    """POSTs of the Job that are on their way."""
+    job: Job | None = None
+    strays: tuple[tuple[int, str], ...] = ()
+    """Pods that outlive their deleted Job: (index, state)."""
+    worked: frozenset[int] = frozenset()
+    """Indexes of which a pod of a deleted Job really ended well."""
+    is_late: bool = False
+    """Claimed after `enabled: false` was acknowledged."""
+
+    def runs(self) -> Iterator[int]:
+        """The index of every running pod."""
+        if self.job:
+            yield from (index for index, pod in enumerate(self.job.pods) if pod == RUNNING)
+        yield from (index for index, pod in self.strays if pod == RUNNING)
+
+    def has_worked(self, index: int) -> bool:
+        """Whether a pod of that index really ended well."""
+        return index in self.worked or (self.job is not None and self.job.pods[index] == SUCCEEDED)
+
+    def without_job(self) -> "Claim":
+        """The Job is deleted; its pods are left to the garbage collector."""
+        if self.job is None:
+            return self
+        lingering = {RUNNING: RUNNING, NOT_STARTED: "" if self.job.is_failing else COMING}
+        strays = [(index, lingering[pod]) for index, pod in enumerate(self.job.pods) if lingering.get(pod)]
+        worked = self.worked | {index for index, pod in enumerate(self.job.pods) if pod == SUCCEEDED}
+        return self._replace(job=None, strays=tuple(sorted([*self.strays, *strays])), worked=worked)
+
+    def without_file(self) -> "Claim":
+        return self._replace(has_file=False) if self.is_claimed else UNUSED
+
+
+UNUSED = Claim()
+
+
+FORGOTTEN = -1
+
+
+class State(NamedTuple):
+    ledger: int
+    """Which of the ledgers met so far: see `operators.Ledgers`."""
+    claims: tuple[Claim, ...]
+    """By number, from 1 on."""
+    users: tuple[int, ...]
+    """What the store knows of each user: which of the states met so far."""
+    operators: tuple[Any, ...]
+    """In canonical order: the two are alike."""
+    is_acknowledged: bool = False
+    """`enabled: false` was acknowledged."""
+    deleted_by_hand: int = 0
+    """The claim whose Job somebody deleted. -1: one that is closed by now."""
+
+    def put(self, number: int, claim: Claim) -> "State":
+        return self._replace(claims=(*self.claims[: number - 1], claim, *self.claims[number:]))
+
+
+class Move(NamedTuple):
+    sentence: str
+    state: State
+    is_fault: bool = False
+    lost_posts: int = 0
+    """Of this claim no POST that somebody means to send is ever sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one run of the check lets happen."""
+
+    jobs: tuple[tuple[tuple[int, ...], ...], ...] = (((0,), (1,)), ((0,),))
+    """Each may be claimed once: for each index, its users."""
+    users: int = 2
+    operators: int = 2
+    proposals: int = 3
+    may_fail: bool = True
+    """Pods may fail."""
+    may_disable: bool = True
+    may_delete_by_hand: bool = True
+    may_expire: bool = False
+    """A Job may run into its deadline, or lose a node."""
+    may_refuse: bool = False
+    """The API server may refuse a Job."""
+    may_crash: bool = True
+
+
+Rule = Callable[[State], Iterator[Move]]
+
+
+class Nature:
+    """Everything that happens without an operator."""
+
+    def __init__(self, scope: Scope, functions: Functions) -> None:
+        self.scope = scope
+        self.open_indexes = functions.open_indexes
+        self.rules: tuple[Rule, ...] = (
+            self.a_post_lands,
+            self.a_pod_starts,
+            self.a_pod_ends,
+            self.a_stray_moves_on,
+            self.history_is_pruned,
+            self.somebody_deletes_a_job,
+            self.a_job_expires,
+        )
+
+    def a_post_lands(self, state: State) -> Iterator[Move]:
+        for number, claim in enumerate(state.claims, 1):
+            if not claim.posts:
+                continue
+            less = claim._replace(posts=claim.posts - 1)
+            if claim.job:
+                yield Move(f"A POST of Job {number} finds it there already.", state.put(number, less))
+            else:
+                # One worker of the Job controller serves one name: what it did for the old Job is done by now.
+                strays = tuple(stray for stray in claim.strays if stray[1] != COMING)
+                job = Job(_new_uid(state, number), (NOT_STARTED,) * len(claim.batches))
+                landed = less._replace(job=job, strays=strays)
+                yield Move(f"A POST of Job {number} lands.", state.put(number, landed))
+
+    def a_pod_starts(self, state: State) -> Iterator[Move]:
+        for number, claim in enumerate(state.claims, 1):
+            if not (claim.job and claim.has_file) or claim.job.is_failing:
+                continue  # without its batch file a pod waits for ever
+            for index, pod in enumerate(claim.job.pods):
+                if pod == NOT_STARTED:
+                    yield Move(
+                        f"The pod of index {index} of Job {number} starts.",
+                        state.put(number, _with_pod(claim, claim.job, index, RUNNING)),
+                    )
+
+    def a_pod_ends(self, state: State) -> Iterator[Move]:
+        for number, claim in enumerate(state.claims, 1):
+            if claim.job is None:
+                continue
+            for index, pod in enumerate(claim.job.pods):
+                if pod != RUNNING:
+                    continue
+                ended = _with_pod(claim, claim.job, index, SUCCEEDED)
+                yield Move(f"The pod of index {index} of Job {number} succeeds.", state.put(number, ended))
+                if self.scope.may_fail or claim.job.is_failing:
+                    ended = _with_pod(claim, claim.job, index, FAILED)
+                    yield Move(f"The pod of index {index} of Job {number} fails.", state.put(number, ended))
+
+    def a_stray_moves_on(self, state: State) -> Iterator[Move]:
+        for number, claim in enumerate(state.claims, 1):
+            for at, (index, pod) in enumerate(claim.strays):
+                others = (*claim.strays[:at], *claim.strays[at + 1 :])
+                gone = claim._replace(strays=others)
+                which = f"The pod of index {index} of a deleted Job {number}"
+                yield Move(f"{which} is gone.", state.put(number, gone))
+                if pod == COMING and claim.has_file:
+                    started = claim._replace(strays=tuple(sorted([*others, (index, RUNNING)])))
+                    yield Move(f"{which} starts all the same.", state.put(number, started))
+
+    def history_is_pruned(self, state: State) -> Iterator[Move]:
+        for number, claim in enumerate(state.claims, 1):
+            if claim.job and claim.job.is_finished and self.open_indexes(state.ledger, number) is None:
+                pruned = state.put(number, claim.without_job())
+                yield Move(f"Job {number} is history and is pruned.", pruned)
+
+    def somebody_deletes_a_job(self, state: State) -> Iterator[Move]:
+        if not self.scope.may_delete_by_hand or state.deleted_by_hand:
+            return
+        for number, claim in enumerate(state.claims, 1):
+            still_open = self.open_indexes(state.ledger, number)
+            if claim.job is None or still_open is None:
+                continue
+            deleted = state.put(number, claim.without_job())._replace(deleted_by_hand=number)
+            has_ended = len(still_open) < len(claim.batches) or {SUCCEEDED, FAILED} & set(claim.job.pods)
+            if len(claim.batches) > 1 and has_ended:
+                yield self._known_residue(deleted, number)
+            else:
+                yield Move(f"Somebody deletes Job {number}.", deleted, is_fault=True)
+
+    def _known_residue(self, deleted: State, number: int) -> Move:
+        """The one case that is left out: a second POST is on its way while a Job of several indexes is deleted by hand,
+        and one of these has ended, so that it is closed or is just being closed. So no POST is on its way here. One that
+        somebody decides on after the deletion is not left out."""
+        without_posts = deleted.put(number, deleted.claims[number - 1]._replace(posts=0))
+        return Move(f"Somebody deletes Job {number}.", without_posts, is_fault=True, lost_posts=number)
+
+    def a_job_expires(self, state: State) -> Iterator[Move]:
+        if not self.scope.may_expire:
+            return
+        for number, claim in enumerate(state.claims, 1):
+            if claim.job and not claim.job.is_failing and not claim.job.is_finished:
+                failing = claim._replace(job=claim.job._replace(is_failing=True))
+                yield Move(f"Job {number} runs into its deadline.", state.put(number, failing), is_fault=True)
+
+
+def _new_uid(state: State, number: int) -> int:
+    """One that nobody has in mind is as good as one that never was."""
+    known = {operator.seen_uid for operator in state.operators if operator.claim == number}
+    return min({1, 2, 3} - known)
+
+
+def _with_pod(claim: Claim, job: Job, index: int, pod: str) -> Claim:
+    return claim._replace(job=job._replace(pods=(*job.pods[:index], pod, *job.pods[index + 1 :])))
