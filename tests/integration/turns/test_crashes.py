@@ -79,7 +79,10 @@ async def check_the_end(bench: Bench, operator: Operator) -> None:
     assert await bench.batch_files() == set()
     states = await bench.states()
     assert states.keys() == set(USERS)
-    assert all(state.last_synced and not state.failures and not state.returns for state in states.values())
+    not_well = {
+        user_id: state for user_id, state in states.items() if not state.last_synced or state.failures or state.returns
+    }
+    assert not not_well
     failed = sum((bench.kubelet.started - bench.kubelet.synced).values())
     assert bench.kubelet.synced == dict.fromkeys(USERS, 1), "somebody was synced again, or never"
     assert (sum(ledger.totals.synced.values()), sum(ledger.totals.failed.values())) == (len(USERS), failed)
