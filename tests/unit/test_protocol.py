@@ -107,7 +107,8 @@ CASES = [
     ),
     # A Job that can't fail, since a lost node holds it back.
     Case("a failing Job is given its time", Step.WAIT, CREATED, failing_for(FAILURE_TARGET_PATIENCE - 1)),
-    Case("a Job that can't fail is deleted", Step.DELETE_JOB, CREATED, failing_for(STUCK)),
+    Case("a Job that can't fail gives up its batch file first", Step.DELETE_FILE, CREATED, failing_for(STUCK)),
+    Case("then it is deleted", Step.DELETE_JOB, CREATED, failing_for(STUCK), file=False),
     Case("it is deleted once", Step.WAIT, CREATED, failing_for(STUCK, deleting=True), pods="running"),
     Case("what ended of it is settled first", Step.SETTLE, TWO_INDEXES, failing_for(STUCK, failed=frozenset({1}))),
     # A Job whose batch file is gone, by a person's hand or since it is being given up.
