@@ -72,12 +72,13 @@ def read_users() -> Users:
 
 
 def apply(progress: Progress, kubectl: Kubectl, image: Image, users: Users) -> str:
-    """The namespace, the sync service and the policy; then the users, active as of now."""
+    """The namespace; the users, active as of now; then the sync service and the policy."""
     folder = BUILD / "quickstart"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "kustomization.yaml").write_text(_OVERLAY.format(**image_fields(image.reference)))
-    progress.run(kubectl.command("apply", "--server-side", "--force-conflicts", "-k", folder))
+    progress.run(kubectl.command("apply", "--server-side", "--force-conflicts", "-f", QUICKSTART / "namespace.yaml"))
     kubectl.apply(users.config_map)
+    progress.run(kubectl.command("apply", "--server-side", "--force-conflicts", "-k", folder))
     progress.run(kubectl.command("rollout", "status", "deployment/sync-service", "-n", NAMESPACE, "--timeout=90s"))
     return f"{len(users.active)} active users and {len(users.inactive)} inactive ones"
 

@@ -1,6 +1,6 @@
 """Telling people: the status of the policy, and Events at its turning points."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from periodic_sync.api.durations import SECOND
 from periodic_sync.api.names import Condition
@@ -53,6 +53,8 @@ class Reporter:
             was = old.get(kind, {})
             if (condition["status"], condition["reason"]) == (was.get("status"), was.get("reason")):
                 continue
+            if _is_said_by_another(kind, new):
+                continue
             if condition["status"] == ("True" if kind == Condition.STALLED else "False"):
                 await self._events.warning(condition["reason"], condition["message"])
             elif kind == Condition.READY:
@@ -62,3 +64,11 @@ class Reporter:
             await self._events.normal(
                 "RequestCompleted", f"Everyone asked for by request {token} was synced or failed."
             )
+
+
+def _is_said_by_another(kind: str, conditions: Mapping[str, Mapping[str, str]]) -> bool:
+    """Of two conditions that turn with the same words, the one with the more telling reason speaks."""
+    ready = conditions[Condition.READY]
+    if kind == Condition.STORE_READY:
+        return conditions[kind]["message"] == ready["message"]
+    return kind == Condition.READY and ready["reason"] == "Stalled"

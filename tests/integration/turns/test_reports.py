@@ -175,6 +175,18 @@ class TestRequests:
         assert "check the ids" in (await bench.events())["UnknownUsers"]
 
 
+async def test_what_two_conditions_say_alike_is_one_event(bench: Bench) -> None:
+    await bench.apply()
+    operator = bench.operator()
+    await operator.turn()
+    assert [reason for reason in await bench.events() if "NotReady" in reason] == ["StoreNotReady"]
+    await bench.edit(spec={"marketHours": {"timeZone": "No/Where"}})
+    await operator.turn()
+    told = await bench.events()
+    assert "UnknownTimeZone" in told
+    assert "Stalled" not in told
+
+
 async def test_turning_points_are_told_as_events_and_said_once(bench: Bench) -> None:
     operator = await quiet(bench)
     assert "2 active users" in (await bench.events())["Scheduling"] or "Reading" in (await bench.events())["Scheduling"]
