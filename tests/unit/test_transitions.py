@@ -189,6 +189,16 @@ class TestClosing:
         over = self.close(self.OPEN, i0=SUCCESS, i1=SUCCESS)
         assert self.close(over, i0=SUCCESS, i1=SUCCESS) is over
 
+    def test_an_index_that_was_counted_stays_in_flight_and_adds_nothing_when_it_is_closed(self) -> None:
+        counted = transitions.count(self.OPEN, "job", {0: FAILURE}, now=NOW)
+        assert transitions.count(counted, "job", {0: FAILURE}, now=NOW) is counted
+        job = counted.job("job")
+        assert job is not None
+        assert (job.open, job.counted) == ({0, 1}, {0})
+        closed = self.close(counted, i0=RETURNED, i1=SUCCESS)
+        assert [job.name for job in closed.jobs] == ["other"]
+        assert (closed.totals.failed[Priority.HIGH], closed.totals.synced[Priority.LOW]) == (2, 2)
+
     def test_an_index_that_never_was_is_no_index(self) -> None:
         assert self.close(self.OPEN, i7=SUCCESS) is self.OPEN
 

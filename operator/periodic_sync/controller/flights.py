@@ -105,10 +105,13 @@ class Flights:
         for job in closing:
             tallies = self._landings.tallies(job, ending[job])
             ledger.stage(transitions.close(ledger.ledger, job.name, tallies, now=sight.now))
-        if closing:
+        in_doubt = {job: self._landings.in_doubt(job, ending[job]) for job in steps[Step.DELETE_FILE]}
+        for job, doubtful in in_doubt.items():
+            ledger.stage(transitions.count(ledger.ledger, job.name, doubtful, now=sight.now))
+        if closing or any(in_doubt.values()):
             await ledger.commit()
-            for job in closing:
-                self._landings.tell(job, ending[job], sight.now)
+        for job in closing:
+            self._landings.tell(job, ending[job], sight.now)
         await self._objects.delete_batch_files(job.name for job in steps[Step.DELETE_FILE])
         doomed = [sight.jobs[job.name] for job in steps[Step.DELETE_JOB] if job.name in sight.jobs]
         await self._objects.delete_jobs((view.name, view.uid) for view in doomed)

@@ -63,6 +63,11 @@ class Landings:
     def tallies(self, job: OpenJob, indexes: Iterable[int]) -> dict[int, Tally]:
         return {index: self._landed[job.name, index].tally for index in indexes}
 
+    def in_doubt(self, job: OpenJob, indexes: Iterable[int]) -> dict[int, Tally]:
+        """Tallies that nobody could work out again without the batch file: those of indexes that failed in part."""
+        plain = (transitions.RETURNED, *(Tally(synced=size, is_success=True) for size in set(job.sizes)))
+        return {index: tally for index, tally in self.tallies(job, indexes).items() if tally not in plain}
+
     def tell(self, job: OpenJob, indexes: Iterable[int], now: int) -> None:
         """Log how these ended, once they are closed."""
         for index in indexes:

@@ -53,6 +53,8 @@ class OpenJob:
     open: frozenset[int]
     phase: Phase = Phase.CLAIMED
     probe: bool = False
+    counted: frozenset[int] = frozenset()
+    """Open indexes whose tally is in the totals already: what told it may be gone by the time they are closed."""
 
     @property
     def priority(self) -> Priority:

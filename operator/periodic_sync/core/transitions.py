@@ -152,26 +152,41 @@ def note_refusal(ledger: Ledger, *, message: str, now: int) -> Ledger:
     return replace(ledger, refusal=Refusal(count=count, at=now, generation=ledger.generation, message=message))
 
 
-def close(ledger: Ledger, name: str, tallies: Mapping[int, Tally], *, now: int) -> Ledger:
-    """End the flight of a Job's indexes, once: an index that is closed already adds nothing again."""
+def count(ledger: Ledger, name: str, tallies: Mapping[int, Tally], *, now: int) -> Ledger:
+    """Add the tallies of indexes that stay in flight for now: once, so that closing them adds nothing any more."""
     job = ledger.job(name)
     if job is None:
         return ledger
-    closing = {index: tally for index, tally in tallies.items() if index in job.open}
-    if not closing:
+    fresh = {index: tally for index, tally in tallies.items() if index in job.open - job.counted}
+    if not fresh:
         return ledger
-    remaining = replace(job, open=frozenset(job.open - closing.keys()))
+    counted = replace(job, counted=frozenset(job.counted | fresh.keys()))
+    return replace(
+        _tallied(ledger, job, fresh, now=now),
+        jobs=tuple(counted if other is job else other for other in ledger.jobs),
+    )
+
+
+def close(ledger: Ledger, name: str, tallies: Mapping[int, Tally], *, now: int) -> Ledger:
+    """End the flight of a Job's indexes, once: an index that is closed, or counted, already adds nothing again."""
+    job = ledger.job(name)
+    if job is None or not job.open & tallies.keys():
+        return ledger
+    closing = {index: tally for index, tally in tallies.items() if index in job.open - job.counted}
+    remaining = replace(job, open=frozenset(job.open - tallies.keys()), counted=frozenset(job.counted - tallies.keys()))
+    return replace(
+        _tallied(ledger, job, closing, now=now),
+        jobs=tuple(remaining if other is job else other for other in ledger.jobs if other is not job or remaining.open),
+    )
+
+
+def _tallied(ledger: Ledger, job: OpenJob, tallies: Mapping[int, Tally], *, now: int) -> Ledger:
     totals, breaker = ledger.totals, ledger.breaker
-    for index, tally in sorted(closing.items()):
+    for index, tally in sorted(tallies.items()):
         totals = _add(totals, job.priorities[index], tally)
         breaker = _judge(breaker, tally)
-    return replace(
-        ledger,
-        jobs=tuple(remaining if other is job else other for other in ledger.jobs if other is not job or remaining.open),
-        totals=totals,
-        breaker=breaker,
-        last_sync=now if any(tally.is_success for tally in closing.values()) else ledger.last_sync,
-    )
+    is_success = any(tally.is_success for tally in tallies.values())
+    return replace(ledger, totals=totals, breaker=breaker, last_sync=now if is_success else ledger.last_sync)
 
 
 def _add(totals: Totals, priority: Priority, tally: Tally) -> Totals:

@@ -135,7 +135,6 @@ async def test_trouble_at_every_write(client: KubeClient) -> None:
     assert not told, "\n".join(told)
 
 
-@pytest.mark.xfail(strict=True, reason="who failed is known only from the batch file, and that is gone")
 async def test_failures_are_counted_though_the_operator_crashed_after_deleting_the_batch_file(bench: Bench) -> None:
     bench.kubelet.worker = fails_once("u1")
     await bench.apply()
