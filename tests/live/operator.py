@@ -26,7 +26,7 @@ for process in filter(str.isdigit, os.listdir("/proc")):
         pass
 """
 """Sees all processes of the node, finds those of one pod by the UID in their cgroup. A container's own first process
-can't be killed from inside, and `kubectl delete --force` is a SIGTERM before it is a SIGKILL."""
+can't be killed from inside, and `kubectl delete --force` is a SIGTERM, two seconds before it is a SIGKILL."""
 
 
 @dataclass(frozen=True)
