@@ -120,7 +120,7 @@ def test_an_edit_of_batch_size_and_interval_takes_effect_at_once(shop: Shop) -> 
     scene = shop.scene
     before = {job.name for job in jobs_of(scene.witness, "edited")}
     scene.patch({"batchSize": 2, "intervals": every("5s")}, "edited")  # an hour until now
-    shop.await_rounds("edited", 3)
+    shop.await_rounds("edited", 2)
     fresh = [job for job in jobs_of(scene.witness, "edited") if job.name not in before]
     sizes = {len(users) for batch, users in users_of(scene.witness).items() if batch.rsplit("-", 1)[0] not in before}
     assert max(sizes & {len(users_of(scene.witness)[f"{job.name}-0"]) for job in fresh}) <= 2
