@@ -9,27 +9,27 @@ from periodic_sync.core.transitions import Tally
 from periodic_sync.core.users import UserState
 
 if TYPE_CHECKING:
-    from unit.model.world import Claim, State
+    from unit.model.world import Claim, World
 
 
 class ViolationError(Exception):
     """Something happened that must never be."""
 
 
-def check_pods(state: "State") -> None:
+def check_pods(world: "World") -> None:
     """No user in two running pods; no pod of a claim that came after the acknowledgement of `enabled: false`.
 
     Only where somebody deleted a Job while a second POST of it was on its way may both of its pods run for a moment:
     the same batch twice, as the pods of the first outlive it. Never two batches.
     """
     busy: dict[int, int] = {}
-    for number, claim in enumerate(state.claims, 1):
+    for number, claim in enumerate(world.claims, 1):
         for index in claim.runs():
             if claim.is_late:
                 raise ViolationError(f"Job {number} runs, though it was claimed after the policy was seen disabled.")
             for user in claim.batches[index]:
                 other = busy.get(user)
-                if other is not None and not other == number == state.deleted_by_hand:
+                if other is not None and not other == number == world.deleted_by_hand:
                     raise ViolationError(f"User {user} is worked on by pods of Job {other} and Job {number} at once.")
                 busy[user] = number
 

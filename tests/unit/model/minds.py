@@ -21,7 +21,7 @@ from periodic_sync.core.outcomes import Ending
 from periodic_sync.core.protocol import Step
 from unit.model.laws import check_create
 from unit.model.parts import Endings, Functions, JobLook, PodsLook, name_of
-from unit.model.world import FAILED, NOT_STARTED, SUCCEEDED, Claim, State
+from unit.model.world import FAILED, NOT_STARTED, SUCCEEDED, Claim, World
 
 
 class At(IntEnum):
@@ -80,6 +80,17 @@ class Operator(NamedTuple):
 READY = Operator()
 
 
+class Interest(NamedTuple):
+    """What in the world an operator still has in mind."""
+
+    claim: int
+    """The one it is busy with. 0: none."""
+    uid: int
+    """Of its Job."""
+    remembered: frozenset[int]
+    """Claims that are open in the ledger it remembers."""
+
+
 class Minds:
     def __init__(self, functions: Functions) -> None:
         self.functions, self.parts = functions, functions.parts
@@ -88,7 +99,7 @@ class Minds:
 
     # By reading alone
 
-    def by_reading(self, state: State, me: Operator, only: Iterable[int] | None = None) -> dict[Operator, None]:
+    def by_reading(self, world: World, me: Operator, only: Iterable[int] | None = None) -> dict[Operator, None]:
         """Wherever an operator may get without changing anything. `only`: by looking at these claims."""
         found: dict[Operator, None] = {}
         waiting = [me]
@@ -100,38 +111,39 @@ class Minds:
             if here.at == At.READY:
                 if here.ledger != CURRENT:
                     waiting.append(READY)
-                for number in only or range(1, len(state.claims) + 1):
-                    if self.functions.entry(here.ledger or state.ledger, number):
-                        waiting += self._look(state, Operator(At.LOOK, here.ledger, number))
+                for number in only or range(1, len(world.claims) + 1):
+                    if self.functions.entry(here.ledger or world.ledger, number):
+                        waiting += self._look(world, Operator(At.LOOK, here.ledger, number))
             elif here.at == At.LOOK and here is me:
-                waiting += self._look(state, here)
+                waiting += self._look(world, here)
         return found
 
-    def _look(self, state: State, me: Operator) -> list[Operator]:
+    def _look(self, world: World, me: Operator) -> list[Operator]:
         """Everywhere on the way of one look, and where it ends."""
-        claim = state.claims[me.claim - 1]
+        claim = world.claims[me.claim - 1]
         readings = self.readings(claim)
-        key = (me, me.ledger or state.ledger, readings)
+        key = (me, me.ledger or world.ledger, readings)
         ways = self._looks.get(key)
         if ways is None:
-            ways = self._looks[key] = tuple(self._looks_on(me.ledger or state.ledger, me, readings))
+            ways = self._looks[key] = tuple(self._looks_on(me.ledger or world.ledger, me, readings))
         for way in ways:
             if way.at == At.POST:
-                ledger = self.functions.ledger(state.ledger)
-                check_create(ledger, name_of(way.claim), acknowledged=state.is_acknowledged)
-        return [self.without_idle_requests(state, way) for way in ways]
+                ledger = self.functions.ledger(world.ledger)
+                check_create(ledger, name_of(way.claim), acknowledged=world.is_acknowledged)
+        return [self.without_idle_requests(world, way) for way in ways]
 
     def _looks_on(self, ledger: int, me: Operator, readings: tuple[Any, ...]) -> Iterator[Operator]:
         """A look whose outcome is certain ends early: what is still to be read changes nothing."""
         for reading in readings[len(me.notes) :]:
             me = me._replace(notes=(*me.notes, reading))
             job_is_seen = "job" in self.parts.look_order[: len(me.notes)]
-            step = self.functions.certain_step(ledger, me.claim, me.notes) if job_is_seen else None
-            if step is not None:
-                for decided in self._decides(ledger, me, step):
-                    yield decided if me.ledger == CURRENT else _lost(decided)
-                return
-            yield me
+            steps = self.functions.steps(ledger, me.claim, me.notes)
+            if not job_is_seen or len(steps) > 1:
+                yield me
+                continue
+            for decided in self._decides(ledger, me, *steps):
+                yield decided if me.ledger == CURRENT else _lost(decided)
+            return
 
     def readings(self, claim: Claim) -> tuple[Any, ...]:
         """What a look shows now, in the order in which it is taken."""
@@ -181,7 +193,7 @@ class Minds:
     # What is worth keeping in mind
 
     def after(
-        self, before: State, now: State, me: Operator, *, written: bool, swapped: tuple[int, int]
+        self, before: World, now: World, me: Operator, *, written: bool, swapped: tuple[int, int], lost_posts: int
     ) -> dict[Operator, None]:
         """What an operator may have in mind after somebody else's step, `written` if it wrote the ledger."""
         found: dict[Operator, None] = {}
@@ -189,10 +201,10 @@ class Minds:
             late = self.outdated(mind, before.ledger) if written else mind
             if late.claim in swapped:
                 late = late._replace(claim=sum(swapped) - late.claim)
-            found[self.kept(now, late)] = None
+            found[self.kept(now, late.without_post(lost_posts))] = None
         return found
 
-    def _before(self, before: State, now: State, me: Operator, written: bool) -> Iterable[Operator]:
+    def _before(self, before: World, now: World, me: Operator, written: bool) -> Iterable[Operator]:
         """What it may have had in mind just before, as far as that is out of date now."""
         if written:
             return self.by_reading(before, me)
@@ -211,22 +223,25 @@ class Minds:
             return me._replace(ledger=ledger)
         return _lost(me._replace(ledger=self.functions.outdated(ledger)))
 
-    def kept(self, state: State, me: Operator) -> Operator:
+    def kept(self, world: World, me: Operator) -> Operator:
         """Without what can't matter any more, or may as well be read now."""
-        me = self._with_fresh_ledger(state, self.without_idle_requests(state, me))
+        me = self.without_idle_requests(world, me)
+        if me.at == At.LOOK and self._is_idle_look(world, me):
+            me = Operator(ledger=me.ledger)
+        me = self._with_fresh_ledger(world, me)
         if me.at in (At.READY, At.CLAIM, At.DISCARD):
             return me
-        ready = self._with_fresh_ledger(state, Operator(ledger=max(me.ledger, CURRENT)))
-        for other in self.by_reading(state, ready, [me.claim]):
+        ready = self._with_fresh_ledger(world, Operator(ledger=max(me.ledger, CURRENT)))
+        for other in self.by_reading(world, ready, [me.claim]):
             same = other == me or (me.at == At.STORE == other.at and not me.then and me.endings == other.endings)
             if same and other.claim == me.claim:
                 return ready
         return me
 
-    def without_idle_requests(self, state: State, me: Operator) -> Operator:
+    def without_idle_requests(self, world: World, me: Operator) -> Operator:
         while True:
-            claim = state.claims[me.claim - 1]
-            if me.at == At.STORE and self._is_stored(state, claim, me.claim, (index for index, _ in me.endings)):
+            claim = world.claims[me.claim - 1]
+            if me.at == At.STORE and self._is_stored(world, claim, me.claim, (index for index, _ in me.endings)):
                 me = me.after_storing()
             elif me.at == At.DELETE_FILE and not claim.has_file:
                 me = self.after_deleting_file(me)
@@ -242,31 +257,43 @@ class Minds:
             return Operator(At.CLOSE, claim=me.claim, endings=me.endings, notes=(True, True))
         return Operator(ledger=me.ledger)
 
-    def _is_stored(self, state: State, claim: Claim, number: int, indexes: Iterable[int]) -> bool:
+    def _is_stored(self, world: World, claim: Claim, number: int, indexes: Iterable[int]) -> bool:
         users = (user for index in indexes for user in claim.batches[index])
-        return all(self.functions.is_final(state.users[user], number) for user in users)
+        return all(self.functions.is_final(world.users[user], number) for user in users)
 
-    def _with_fresh_ledger(self, state: State, me: Operator) -> Operator:
+    def _is_idle_look(self, world: World, me: Operator) -> bool:
+        """With a stale ledger it can only delete what is deleted, and store results that are stored."""
+        claim, still_open = world.claims[me.claim - 1], self.functions.open_indexes(me.ledger or world.ledger, me.claim)
+        return (
+            me.ledger != CURRENT
+            and not claim.has_file
+            and self.parts.reads_ledger_before_create
+            and Step.DELETE_JOB not in self.functions.steps(me.ledger, me.claim, me.notes)
+            and self._is_stored(world, claim, me.claim, still_open or ())
+        )
+
+    def _with_fresh_ledger(self, world: World, me: Operator) -> Operator:
         """Only between looks: a ledger read in the middle of a look would be one read too late."""
         between = me.at in (At.READY, At.DELETE_FILE, At.DELETE_JOB) or me.then == At.DELETE_FILE
         if me.ledger != CURRENT and between and all(
-            self._is_covered(state, me.ledger, number) for number in range(1, len(state.claims) + 1)
+            self._is_covered(world, me.ledger, number) for number in range(1, len(world.claims) + 1)
         ):
             return me._replace(ledger=CURRENT)
         return me
 
-    def has_in_mind(self, me: Operator, number: int) -> bool:
-        return me.claim == number or (me.ledger > CURRENT and self.functions.entry(me.ledger, number) is not None)
+    def interest(self, me: Operator) -> Interest:
+        jobs = self.functions.ledger(me.ledger).jobs if me.ledger > CURRENT else ()
+        return Interest(me.claim, me.seen_uid, frozenset(job.claim for job in jobs))
 
-    def _is_covered(self, state: State, stale: int, number: int) -> bool:
+    def _is_covered(self, world: World, stale: int, number: int) -> bool:
         remembered = self.functions.open_indexes(stale, number)
         if remembered is None:
             return True
-        if self.functions.open_indexes(state.ledger, number) is not None:
-            return self.functions.covers(state.ledger, stale, number)
+        if self.functions.open_indexes(world.ledger, number) is not None:
+            return self.functions.covers(world.ledger, stale, number)
         # It is closed by now: all that can be done is to delete a Job that came late, which anyone may.
-        claim = state.claims[number - 1]
-        return not claim.has_file and self._is_stored(state, claim, number, remembered)
+        claim = world.claims[number - 1]
+        return not claim.has_file and self._is_stored(world, claim, number, remembered)
 
 
 def _lost(me: Operator) -> Operator:

@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 from periodic_sync.core.ledger import Phase
 from periodic_sync.core.outcomes import Ending
-from unit.model.laws import ViolationError, check_acknowledgement, check_result, check_tally
+from unit.model.laws import ViolationError, check_result, check_tally
 from unit.model.minds import CURRENT, READY, At, Minds, Operator
 from unit.model.parts import DISABLED, ENABLED, Endings
-from unit.model.world import MOST_POSTS, UNUSED, Claim, Scope, State
+from unit.model.world import MOST_POSTS, UNUSED, Claim, Scope, World
 
 
 class Request(NamedTuple):
     """A request that changes something, and the operator after it."""
 
     sentence: str
-    state: State
+    world: World
     me: Operator = READY
     written: bool = False
     """It wrote the ledger."""
@@ -29,24 +29,24 @@ class Request(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """One operator's view of a state, as it makes a request."""
+    """One operator's view of a world, as it makes a request."""
 
-    state: State
+    world: World
     me: Operator
-    other_claims: frozenset[int] = frozenset()
-    """Claims that others are busy with."""
+    proposed: frozenset[int] = frozenset()
+    """Places of proposals that others have in mind."""
 
     @property
     def ledger(self) -> int:
         """The one it remembers."""
-        return self.me.ledger or self.state.ledger
+        return self.me.ledger or self.world.ledger
 
     @property
     def claim(self) -> Claim:
-        return self.state.claims[self.me.claim - 1]
+        return self.world.claims[self.me.claim - 1]
 
-    def put(self, claim: Claim) -> State:
-        return self.state.put(self.me.claim, claim)
+    def put(self, claim: Claim) -> World:
+        return self.world.put(self.me.claim, claim)
 
 
 class Operators:
@@ -55,7 +55,6 @@ class Operators:
         self._requests: dict[At, tuple[Callable[[Turn], Iterator[Request]], ...]] = {
             At.READY: (
                 self.follows_spec,
-                self.acknowledges,
                 self.proposes,
                 self.deletes_unmatched,
                 self.lists_leftovers,
@@ -72,14 +71,13 @@ class Operators:
             At.DISCARD: (self.discards,),
         }
 
-    def requests(self, state: State, me: Operator, others: tuple[Operator, ...]) -> Iterator[Request]:
-        busy = frozenset(other.claim for other in others)
-        for mind in self.minds.by_reading(state, me):
-            turn = Turn(state, mind, busy)
+    def requests(self, world: World, me: Operator, proposed: frozenset[int]) -> Iterator[Request]:
+        for mind in self.minds.by_reading(world, me):
+            turn = Turn(world, mind, proposed)
             for request in self._requests[mind.at]:
                 yield from request(turn)
         if me != READY and self.scope.may_crash:
-            yield Request("An operator crashes and starts anew.", state, is_fault=True)
+            yield Request("An operator crashes and starts anew.", world, is_fault=True)
 
     # Writing the ledger
 
@@ -88,18 +86,18 @@ class Operators:
 
         What is doomed stays so, and nobody looks at it: it does not matter how much later it is deleted.
         """
-        after = turn.state._replace(ledger=ledger)
+        after = turn.world._replace(ledger=ledger)
         yield Request(sentence, after, me, written=True)
         if self.parts.lists_files_before_writing:
             yield from self._sweeps(sentence, after, me)
 
-    def _sweeps(self, sentence: str, state: State, me: Operator = READY, *, written: bool = True) -> Iterator[Request]:
-        files = frozenset(number for number, claim in enumerate(state.claims, 1) if claim.has_file)
-        doomed = self.functions.doomed(files, state.ledger)
+    def _sweeps(self, sentence: str, world: World, me: Operator = READY, *, written: bool = True) -> Iterator[Request]:
+        files = frozenset(number for number, claim in enumerate(world.claims, 1) if claim.has_file)
+        doomed = self.functions.doomed(files, world.ledger)
         for number in doomed:
-            state = state.put(number, state.claims[number - 1].without_file())
+            world = world.put(number, world.claims[number - 1].without_file())
         if doomed:
-            yield Request(f"{sentence} It sweeps the batch files of {doomed}.", state, me, written=written)
+            yield Request(f"{sentence} It sweeps the batch files of {doomed}.", world, me, written=written)
 
     def follows_spec(self, turn: Turn) -> Iterator[Request]:
         """Somebody has set `enabled: false`. Until an operator acts on it, that makes no difference to anything."""
@@ -108,12 +106,6 @@ class Operators:
             ledger = self.functions.follow(turn.ledger, DISABLED)
             for request in self._writes(turn, "An operator writes into the ledger that the policy is disabled.", ledger):
                 yield request._replace(is_fault=True)
-
-    def acknowledges(self, turn: Turn) -> Iterator[Request]:
-        state = turn.state
-        if not state.is_acknowledged and self.functions.is_acknowledged(turn.ledger, DISABLED):
-            check_acknowledgement(self.functions.ledger(state.ledger))
-            yield Request("An operator acknowledges enabled: false.", state._replace(is_acknowledged=True), turn.me)
 
     def marks_created(self, turn: Turn) -> Iterator[Request]:
         ledger = self.functions.mark_created(turn.ledger, turn.me.claim)
@@ -124,7 +116,7 @@ class Operators:
         yield from self._writes(turn, f"An operator abandons claim {turn.me.claim} in the ledger.", ledger)
 
     def closes(self, turn: Turn) -> Iterator[Request]:
-        me, users = turn.me, turn.state.users
+        me, users = turn.me, turn.world.users
         for index, ending in me.endings:
             for user in turn.claim.batches[index]:
                 self._check_tally(turn, index, ending, users[user])
@@ -134,11 +126,13 @@ class Operators:
         yield from self._writes(turn, told, ledger, late)
 
     def _check_tally(self, turn: Turn, index: int, ending: Ending, user: int) -> None:
-        """Evidence is lost with a Job that is deleted by hand, or that runs although its claim was abandoned; and who
-        does not know the users of a batch can't tell who failed."""
+        """Evidence is lost with a Job that is deleted by hand or because it does not end, or that runs although its
+        claim was abandoned; and who does not know the users of a batch can't tell who failed."""
         entry = self.functions.entry(turn.ledger, turn.me.claim)
         is_exact = (
-            turn.state.deleted_by_hand != turn.me.claim
+            self.scope.checks_totals
+            and turn.world.deleted_by_hand != turn.me.claim
+            and not turn.claim.has_expired
             and entry is not None
             and entry.phase is not Phase.ABANDONED
             and (turn.me.notes[1] or ending is Ending.SYNCED)
@@ -152,7 +146,7 @@ class Operators:
         number = self._unused(turn) if turn.me.ledger == CURRENT else None
         if number is None:
             return
-        taken = {claim.batches for claim in turn.state.claims if claim.is_claimed}
+        taken = {claim.batches for claim in turn.world.claims if claim.is_claimed}
         in_flight = self._in_flight(turn)
         for batches in self.scope.jobs:
             if batches in taken or in_flight & {user for each in batches for user in each}:
@@ -160,14 +154,14 @@ class Operators:
             # What it has seen of the spec may be old: it plans as if the policy were enabled.
             if self.functions.claim(turn.ledger, self.functions.next_claim(turn.ledger), batches, ENABLED):
                 told = f"An operator writes a batch file for users {batches}."
-                state = turn.state.put(number, Claim(batches, has_file=True))
-                yield Request(told, state, Operator(At.CLAIM, claim=number))
+                world = turn.world.put(number, Claim(batches, has_file=True))
+                yield Request(told, world, Operator(At.CLAIM, claim=number))
 
     def _unused(self, turn: Turn) -> int | None:
         """A free place for one more proposal. It gets its claim's number when it is claimed: see `Tidiness`."""
         first = self.functions.next_claim(turn.ledger)
-        for number in range(first, len(turn.state.claims) + 1):
-            if turn.state.claims[number - 1] == UNUSED and number not in turn.other_claims:
+        for number in range(first, len(turn.world.claims) + 1):
+            if turn.world.claims[number - 1] == UNUSED and number not in turn.proposed:
                 return number
         return None
 
@@ -178,7 +172,7 @@ class Operators:
         plans nothing, which is only waiting; planning all the same is what the mutation does.
         """
         users = set()
-        for number, claim in enumerate(turn.state.claims, 1):
+        for number, claim in enumerate(turn.world.claims, 1):
             if claim.has_file or self.parts.needs_every_batch_file:
                 for index in self.functions.open_indexes(turn.ledger, number) or ():
                     users.update(claim.batches[index])
@@ -191,11 +185,11 @@ class Operators:
         if not turn.claim.has_file:
             raise ViolationError("A batch file was swept before its claim.")
         if ledger:
-            claimed = turn.claim._replace(is_claimed=True, is_late=turn.state.is_acknowledged)
-            state = turn.put(turn.state.claims[number - 1]).put(number, claimed)
+            claimed = turn.claim._replace(is_claimed=True, is_late=turn.world.is_acknowledged)
+            world = turn.put(turn.world.claims[number - 1]).put(number, claimed)
             told = f"An operator writes claim {number} into the ledger, with users {claimed.batches}."
             me = Operator(At.POST, claim=number)
-            for request in self._writes(turn._replace(state=state), told, ledger, me):
+            for request in self._writes(turn._replace(world=world), told, ledger, me):
                 yield request._replace(swapped=(turn.me.claim, number))
 
     def posts(self, turn: Turn) -> Iterator[Request]:
@@ -203,12 +197,12 @@ class Operators:
         yield Request(f"An operator POSTs Job {turn.me.claim}.", turn.put(turn.claim._replace(posts=posts)))
         if self.scope.may_refuse:
             me = turn.me._replace(at=At.ABANDON) if turn.me.ledger == CURRENT else READY
-            yield Request(f"Job {turn.me.claim} is refused.", turn.state, me, is_fault=True)
+            yield Request(f"Job {turn.me.claim} is refused.", turn.world, me, is_fault=True)
 
     # Settle, discard
 
     def stores(self, turn: Turn) -> Iterator[Request]:
-        me, users = turn.me, list(turn.state.users)
+        me, users = turn.me, list(turn.world.users)
         for index, ending in me.endings:
             for user in turn.claim.batches[index]:
                 before = users[user]
@@ -216,7 +210,7 @@ class Operators:
                 if users[user] != before:
                     check_result(turn.claim, me.claim, index, ending, self.functions.user(before))
         told = f"An operator stores {_tell(me.endings)} of claim {me.claim}."
-        yield Request(told, turn.state._replace(users=tuple(users)), me.after_storing())
+        yield Request(told, turn.world._replace(users=tuple(users)), me.after_storing())
 
     def deletes_file(self, turn: Turn) -> Iterator[Request]:
         told = f"An operator deletes batch file {turn.me.claim}."
@@ -230,10 +224,10 @@ class Operators:
         """What is closed stays closed, so that it does not matter how long after it was seen such a Job is deleted."""
         if turn.me.ledger != CURRENT or not self.parts.deletes_unmatched_jobs:
             return
-        for number, claim in enumerate(turn.state.claims, 1):
+        for number, claim in enumerate(turn.world.claims, 1):
             if claim.job and not claim.job.is_finished and not self.functions.entry(turn.ledger, number):
                 told = f"An operator deletes Job {number}, which belongs to no open claim."
-                yield Request(told, turn.state.put(number, claim.without_job()))
+                yield Request(told, turn.world.put(number, claim.without_job()))
 
     # Batch files of nobody
 
@@ -246,9 +240,9 @@ class Operators:
         if turn.me.ledger != CURRENT:
             return
         if not self.parts.lists_files_before_writing:
-            yield from self._sweeps("An operator lists the batch files.", turn.state, written=False)
+            yield from self._sweeps("An operator lists the batch files.", turn.world, written=False)
         elif not self.functions.ledger(turn.ledger).jobs:
-            yield from self._sweeps("An operator writes the ledger for some other reason.", turn.state)
+            yield from self._sweeps("An operator writes the ledger for some other reason.", turn.world)
 
 
 def _tell(endings: Endings) -> str:

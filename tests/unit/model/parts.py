@@ -178,15 +178,14 @@ class Functions:
         return self._swap(replace(after, totals=before.totals, last_sync=None))
 
     @_once
-    def certain_step(self, ledger: int, claim: int, look: tuple[Any, ...]) -> Step | None:
-        """The next step after a look. None: it depends on what is still to be read."""
+    def steps(self, ledger: int, claim: int, look: tuple[Any, ...]) -> frozenset[Step]:
+        """Every step that a look begun like this may lead to."""
         entry = self.entry(ledger, claim)
         assert entry is not None
-        answers = {
+        return frozenset(
             self.parts.next_step(self.ledger(ledger), entry, whole, now=LATER)
             for whole in _completed(look, self.parts.look_order, len(entry.sizes))
-        }
-        return answers.pop() if len(answers) == 1 else None
+        )
 
     @_once
     def ended(self, ledger: int, claim: int, look: tuple[Any, ...]) -> frozenset[int]:
@@ -218,11 +217,13 @@ class Functions:
     def outdated(self, ledger: int) -> int:
         """What a ledger that is no longer the current one can still decide: about its open jobs.
 
-        Nothing can be written in its place, so neither totals nor claim numbers matter. 0: nothing is left to decide.
+        Nothing can be written in its place, so that neither totals nor claim numbers matter. Where a Job is created
+        only after one more look at the ledger, it does not matter either whether the policy was enabled.
+        0: nothing is left to decide.
         """
         stale = self.ledger(ledger)
-        kept = Ledger(version=-1, generation=stale.generation, enabled=stale.enabled, jobs=stale.jobs)
-        return self._swap(kept) if stale.jobs else 0
+        enabled = stale.enabled and not self.parts.reads_ledger_before_create
+        return self._swap(Ledger(version=-1, enabled=enabled, jobs=stale.jobs)) if stale.jobs else 0
 
     @_once
     def apply(self, user: int, claim: int, ending: Ending) -> int:

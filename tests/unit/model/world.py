@@ -1,12 +1,12 @@
 """The world of the model: what the API server, the store and two operators remember, and what happens by itself.
 
-A state is a tuple of tuples. A rule takes a state and yields moves: a sentence, the next state, and whether it was a
+A world is a tuple of tuples. A rule takes a world and yields moves: a sentence, the next world, and whether it was a
 fault (something that nobody may count on happening).
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from unit.model.parts import Functions
 
@@ -42,8 +42,12 @@ class Claim(NamedTuple):
     job: Job | None = None
     strays: tuple[tuple[int, str], ...] = ()
     """Pods that outlive their deleted Job: (index, state)."""
+    last_uid: int = 0
+    """Of a Job that is gone, while somebody still has it in mind."""
     worked: frozenset[int] = frozenset()
     """Indexes of which a pod of a deleted Job really ended well."""
+    has_expired: bool = False
+    """A Job of it ran into its deadline, or lost a node."""
     is_late: bool = False
     """Claimed after `enabled: false` was acknowledged."""
 
@@ -62,9 +66,10 @@ class Claim(NamedTuple):
         if self.job is None:
             return self
         lingering = {RUNNING: RUNNING, NOT_STARTED: "" if self.job.is_failing else COMING}
-        strays = [(index, lingering[pod]) for index, pod in enumerate(self.job.pods) if lingering.get(pod)]
+        left = [(index, lingering[pod]) for index, pod in enumerate(self.job.pods) if lingering.get(pod)]
         worked = self.worked | {index for index, pod in enumerate(self.job.pods) if pod == SUCCEEDED}
-        return self._replace(job=None, strays=tuple(sorted([*self.strays, *strays])), worked=worked)
+        strays = tuple(sorted([*self.strays, *left]))
+        return self._replace(job=None, last_uid=self.job.uid, strays=strays, worked=worked)
 
     def without_file(self) -> "Claim":
         return self._replace(has_file=False) if self.is_claimed else UNUSED
@@ -72,31 +77,30 @@ class Claim(NamedTuple):
 
 UNUSED = Claim()
 
-
 FORGOTTEN = -1
 
 
-class State(NamedTuple):
+class World(NamedTuple):
+    """A state of everything but the operators' minds."""
+
     ledger: int
-    """Which of the ledgers met so far: see `operators.Ledgers`."""
+    """Which of the ledgers met so far: see `parts.Functions`."""
     claims: tuple[Claim, ...]
     """By number, from 1 on."""
     users: tuple[int, ...]
     """What the store knows of each user: which of the states met so far."""
-    operators: tuple[Any, ...]
-    """In canonical order: the two are alike."""
     is_acknowledged: bool = False
     """`enabled: false` was acknowledged."""
     deleted_by_hand: int = 0
     """The claim whose Job somebody deleted. -1: one that is closed by now."""
 
-    def put(self, number: int, claim: Claim) -> "State":
+    def put(self, number: int, claim: Claim) -> "World":
         return self._replace(claims=(*self.claims[: number - 1], claim, *self.claims[number:]))
 
 
 class Move(NamedTuple):
     sentence: str
-    state: State
+    world: World
     is_fault: bool = False
     lost_posts: int = 0
     """Of this claim no POST that somebody means to send is ever sent."""
@@ -120,9 +124,10 @@ class Scope:
     may_refuse: bool = False
     """The API server may refuse a Job."""
     may_crash: bool = True
+    checks_totals: bool = True
 
 
-Rule = Callable[[State], Iterator[Move]]
+Rule = Callable[[World], Iterator[Move]]
 
 
 class Nature:
@@ -141,95 +146,89 @@ class Nature:
             self.a_job_expires,
         )
 
-    def a_post_lands(self, state: State) -> Iterator[Move]:
-        for number, claim in enumerate(state.claims, 1):
+    def a_post_lands(self, world: World) -> Iterator[Move]:
+        for number, claim in enumerate(world.claims, 1):
             if not claim.posts:
                 continue
             less = claim._replace(posts=claim.posts - 1)
             if claim.job:
-                yield Move(f"A POST of Job {number} finds it there already.", state.put(number, less))
+                yield Move(f"A POST of Job {number} finds it there already.", world.put(number, less))
             else:
                 # One worker of the Job controller serves one name: what it did for the old Job is done by now.
                 strays = tuple(stray for stray in claim.strays if stray[1] != COMING)
-                job = Job(_new_uid(state, number), (NOT_STARTED,) * len(claim.batches))
+                job = Job(claim.last_uid + 1, (NOT_STARTED,) * len(claim.batches))
                 landed = less._replace(job=job, strays=strays)
-                yield Move(f"A POST of Job {number} lands.", state.put(number, landed))
+                yield Move(f"A POST of Job {number} lands.", world.put(number, landed))
 
-    def a_pod_starts(self, state: State) -> Iterator[Move]:
-        for number, claim in enumerate(state.claims, 1):
+    def a_pod_starts(self, world: World) -> Iterator[Move]:
+        for number, claim in enumerate(world.claims, 1):
             if not (claim.job and claim.has_file) or claim.job.is_failing:
                 continue  # without its batch file a pod waits for ever
             for index, pod in enumerate(claim.job.pods):
                 if pod == NOT_STARTED:
                     yield Move(
                         f"The pod of index {index} of Job {number} starts.",
-                        state.put(number, _with_pod(claim, claim.job, index, RUNNING)),
+                        world.put(number, _with_pod(claim, claim.job, index, RUNNING)),
                     )
 
-    def a_pod_ends(self, state: State) -> Iterator[Move]:
-        for number, claim in enumerate(state.claims, 1):
+    def a_pod_ends(self, world: World) -> Iterator[Move]:
+        for number, claim in enumerate(world.claims, 1):
             if claim.job is None:
                 continue
             for index, pod in enumerate(claim.job.pods):
                 if pod != RUNNING:
                     continue
                 ended = _with_pod(claim, claim.job, index, SUCCEEDED)
-                yield Move(f"The pod of index {index} of Job {number} succeeds.", state.put(number, ended))
+                yield Move(f"The pod of index {index} of Job {number} succeeds.", world.put(number, ended))
                 if self.scope.may_fail or claim.job.is_failing:
                     ended = _with_pod(claim, claim.job, index, FAILED)
-                    yield Move(f"The pod of index {index} of Job {number} fails.", state.put(number, ended))
+                    yield Move(f"The pod of index {index} of Job {number} fails.", world.put(number, ended))
 
-    def a_stray_moves_on(self, state: State) -> Iterator[Move]:
-        for number, claim in enumerate(state.claims, 1):
+    def a_stray_moves_on(self, world: World) -> Iterator[Move]:
+        for number, claim in enumerate(world.claims, 1):
             for at, (index, pod) in enumerate(claim.strays):
                 others = (*claim.strays[:at], *claim.strays[at + 1 :])
                 gone = claim._replace(strays=others)
                 which = f"The pod of index {index} of a deleted Job {number}"
-                yield Move(f"{which} is gone.", state.put(number, gone))
+                yield Move(f"{which} is gone.", world.put(number, gone))
                 if pod == COMING and claim.has_file:
                     started = claim._replace(strays=tuple(sorted([*others, (index, RUNNING)])))
-                    yield Move(f"{which} starts all the same.", state.put(number, started))
+                    yield Move(f"{which} starts all the same.", world.put(number, started))
 
-    def history_is_pruned(self, state: State) -> Iterator[Move]:
-        for number, claim in enumerate(state.claims, 1):
-            if claim.job and claim.job.is_finished and self.open_indexes(state.ledger, number) is None:
-                pruned = state.put(number, claim.without_job())
+    def history_is_pruned(self, world: World) -> Iterator[Move]:
+        for number, claim in enumerate(world.claims, 1):
+            if claim.job and claim.job.is_finished and self.open_indexes(world.ledger, number) is None:
+                pruned = world.put(number, claim.without_job())
                 yield Move(f"Job {number} is history and is pruned.", pruned)
 
-    def somebody_deletes_a_job(self, state: State) -> Iterator[Move]:
-        if not self.scope.may_delete_by_hand or state.deleted_by_hand:
+    def somebody_deletes_a_job(self, world: World) -> Iterator[Move]:
+        if not self.scope.may_delete_by_hand or world.deleted_by_hand:
             return
-        for number, claim in enumerate(state.claims, 1):
-            still_open = self.open_indexes(state.ledger, number)
+        for number, claim in enumerate(world.claims, 1):
+            still_open = self.open_indexes(world.ledger, number)
             if claim.job is None or still_open is None:
                 continue
-            deleted = state.put(number, claim.without_job())._replace(deleted_by_hand=number)
+            deleted = world.put(number, claim.without_job())._replace(deleted_by_hand=number)
             has_ended = len(still_open) < len(claim.batches) or {SUCCEEDED, FAILED} & set(claim.job.pods)
             if len(claim.batches) > 1 and has_ended:
                 yield self._known_residue(deleted, number)
             else:
                 yield Move(f"Somebody deletes Job {number}.", deleted, is_fault=True)
 
-    def _known_residue(self, deleted: State, number: int) -> Move:
+    def _known_residue(self, deleted: World, number: int) -> Move:
         """The one case that is left out: a second POST is on its way while a Job of several indexes is deleted by hand,
         and one of these has ended, so that it is closed or is just being closed. So no POST is on its way here. One that
         somebody decides on after the deletion is not left out."""
         without_posts = deleted.put(number, deleted.claims[number - 1]._replace(posts=0))
         return Move(f"Somebody deletes Job {number}.", without_posts, is_fault=True, lost_posts=number)
 
-    def a_job_expires(self, state: State) -> Iterator[Move]:
+    def a_job_expires(self, world: World) -> Iterator[Move]:
         if not self.scope.may_expire:
             return
-        for number, claim in enumerate(state.claims, 1):
+        for number, claim in enumerate(world.claims, 1):
             if claim.job and not claim.job.is_failing and not claim.job.is_finished:
-                failing = claim._replace(job=claim.job._replace(is_failing=True))
-                yield Move(f"Job {number} runs into its deadline.", state.put(number, failing), is_fault=True)
-
-
-def _new_uid(state: State, number: int) -> int:
-    """One that nobody has in mind is as good as one that never was."""
-    known = {operator.seen_uid for operator in state.operators if operator.claim == number}
-    return min({1, 2, 3} - known)
+                failing = claim._replace(job=claim.job._replace(is_failing=True), has_expired=True)
+                yield Move(f"Job {number} runs into its deadline.", world.put(number, failing), is_fault=True)
 
 
 def _with_pod(claim: Claim, job: Job, index: int, pod: str) -> Claim:

@@ -1,0 +1,198 @@
+"""The protocol, in every order of events that a small world allows; and that each of its steps is needed.
+
+What the checks cover, and what they leave out, is written in `model.world.Scope` and `model.world.Nature`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+from periodic_sync.core import outcomes, protocol, transitions
+from periodic_sync.core.ledger import Ledger, OpenJob, Phase
+from periodic_sync.core.protocol import Look, Step
+from unit.model.checker import check
+from unit.model.parts import Parts
+from unit.model.world import Scope
+
+ONE_INDEX = (((0,),),)
+ONE_AFTER_THE_OTHER = (((0,),), ((0, 1),))
+SEVERAL_INDEXES = (((0,), (1,)), ((0,),))
+
+EVERYTHING = Scope(jobs=SEVERAL_INDEXES, may_fail=False)
+"""Two operators, two users, two Jobs, one of them with two indexes; stale reads, late POSTs, crashes, a deletion by hand,
+and a disable."""
+
+SCOPES = {
+    "one operator, pods that fail": Scope(jobs=SEVERAL_INDEXES, operators=1),
+    "one Job, pods that fail": Scope(jobs=ONE_INDEX),
+    "one Job that runs into its deadline": Scope(jobs=ONE_INDEX, may_expire=True, may_refuse=True),
+    "one operator, a Job that runs into its deadline": Scope(jobs=SEVERAL_INDEXES, operators=1, may_expire=True),
+}
+
+
+def test_two_operators_with_every_fault_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    report = check(EVERYTHING)
+    with capsys.disabled():
+        print(f"\nmodel check, everything at once: {report}")
+    assert not report.problem, str(report)
+
+
+@pytest.mark.parametrize("name", SCOPES)
+def test_what_else_may_happen(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    report = check(SCOPES[name])
+    with capsys.disabled():
+        print(f"\nmodel check, {name}: {report}")
+    assert not report.problem, str(report)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One piece of the protocol switched off, and what then goes wrong in which world."""
+
+    name: str
+    parts: Parts
+    goes_wrong: str
+    scope: Scope
+
+
+NextStep = Callable[..., Step]
+
+
+def _next_step(change: Callable[[Ledger, OpenJob, Look, Step], Step]) -> NextStep:
+    """The real one, with another answer in some cases."""
+
+    def next_step(ledger: Ledger, open_job: OpenJob, look: Look, *, now: int) -> Step:
+        return change(ledger, open_job, look, protocol.next_step(ledger, open_job, look, now=now))
+
+    return next_step
+
+
+def _close_with_the_file_there(_ledger: Ledger, _job: OpenJob, _look: Look, step: Step) -> Step:
+    return Step.CLOSE if step is Step.DELETE_FILE else step
+
+
+def _close_while_pods_run(_ledger: Ledger, job: OpenJob, look: Look, step: Step) -> Step:
+    return Step.CLOSE if step is Step.WAIT and not look.has_batch_file and look.job is None else step
+
+
+def _create_what_was_abandoned(_ledger: Ledger, job: OpenJob, look: Look, step: Step) -> Step:
+    gone = look.job is None and look.has_batch_file
+    return Step.CREATE if gone and job.phase is Phase.ABANDONED else step
+
+
+def _create_what_was_created(_ledger: Ledger, job: OpenJob, look: Look, step: Step) -> Step:
+    gone = look.job is None and look.has_batch_file and not look.has_pods
+    return Step.CREATE if gone and job.phase is Phase.CREATED else step
+
+
+def _delete_the_file_when_only_pods_are_seen(_ledger: Ledger, job: OpenJob, look: Look, step: Step) -> Step:
+    ended = look.job is None and look.has_pods and not look.has_unfinished_pods
+    return Step.DELETE_FILE if ended and look.has_batch_file else step
+
+
+def _delete_a_stuck_job_first(_ledger: Ledger, _job: OpenJob, look: Look, step: Step) -> Step:
+    stuck = look.job is not None and not look.job.finished and look.job.failure_target_since is not None
+    return Step.DELETE_JOB if stuck and step is Step.DELETE_FILE else step
+
+
+def _settle_before_it_is_marked(ledger: Ledger, open_job: OpenJob, look: Look, *, now: int) -> Step:
+    seen = open_job if look.job is None else replace(open_job, phase=Phase.CREATED)
+    return protocol.next_step(ledger, seen if open_job.phase is Phase.CLAIMED else open_job, look, now=now)
+
+
+def _settle_whatever_runs(ledger: Ledger, open_job: OpenJob, look: Look, *, now: int) -> Step:
+    return protocol.next_step(ledger, open_job, replace(look, unfinished_indexes=frozenset()), now=now)
+
+
+def _ended_whatever_runs(open_job: OpenJob, look: Look) -> frozenset[int]:
+    return protocol.ended_indexes(open_job, replace(look, unfinished_indexes=frozenset()))
+
+
+def _claim_by_any_generation(ledger: Ledger, jobs: list[OpenJob], *, generation: int, now: int) -> Ledger:
+    lenient = transitions.claim(replace(ledger, generation=generation, enabled=True), jobs, generation=generation, now=now)
+    return replace(lenient, generation=ledger.generation, enabled=ledger.enabled)
+
+
+def _acknowledge_at_once(ledger: Ledger, generation: int) -> bool:
+    return ledger.generation == generation
+
+
+def _apply_in_any_order(state: outcomes.UserState, outcome: outcomes.Outcome) -> outcomes.UserState:
+    return outcomes.apply(replace(state, last_claim=0), outcome)
+
+
+def _sweep_nothing(_files: frozenset[str], _ledger: Ledger) -> frozenset[str]:
+    return frozenset()
+
+
+IN_TURN = Scope(jobs=ONE_AFTER_THE_OTHER, may_fail=False, checks_totals=False)
+SINGLE = Scope(jobs=ONE_INDEX, users=1, may_fail=False)
+WIDE = Scope(jobs=SEVERAL_INDEXES, may_fail=False, may_disable=False)
+TWICE = "is worked on by pods of"
+
+MUTATIONS = (
+    Mutation("no look after the batch file is deleted", Parts(looks_again_after_deleting_file=False), TWICE, IN_TURN),
+    Mutation(
+        "an index is closed with the batch file there", Parts(next_step=_next_step(_close_with_the_file_there)), TWICE, IN_TURN
+    ),
+    Mutation("closed while pods of it run", Parts(next_step=_next_step(_close_while_pods_run)), TWICE, IN_TURN),
+    Mutation("pods are looked at first", Parts(look_order=("pods", "file", "job")), TWICE, IN_TURN),
+    Mutation("the batch file is looked at last", Parts(look_order=("job", "pods", "file")), TWICE, IN_TURN),
+    Mutation("claims without compare-and-swap", Parts(claims_by_compare_and_swap=False), TWICE, IN_TURN),
+    Mutation(
+        "claims by an older generation", Parts(claim=_claim_by_any_generation), "claimed after", IN_TURN
+    ),
+    Mutation(
+        "acknowledged before claims are created or abandoned",
+        Parts(is_acknowledged=_acknowledge_at_once),
+        "still to be created",
+        SINGLE,
+    ),
+    Mutation(
+        "abandoned claims are created",
+        Parts(next_step=_next_step(_create_what_was_abandoned)),
+        "about to be created, though",
+        SINGLE,
+    ),
+    Mutation(
+        "a Job that vanished is created again",
+        Parts(next_step=_next_step(_create_what_was_created)),
+        "created again",
+        WIDE,
+    ),
+    Mutation("results of old claims are applied", Parts(apply=_apply_in_any_order), "is applied after", IN_TURN),
+    Mutation("results are stored after the close", Parts(stores_results_first=False), "but the store says", WIDE),
+    Mutation("Jobs that land late stay", Parts(deletes_unmatched_jobs=False), "can't be finished", SINGLE),
+    Mutation("leftovers are not swept", Parts(can_no_longer_be_claimed=_sweep_nothing), "can't be finished", SINGLE),
+    Mutation(
+        "batch files are listed after the ledger is written", Parts(lists_files_before_writing=False), "swept", SINGLE
+    ),
+    Mutation("claims while a batch file is missing", Parts(needs_every_batch_file=False), TWICE, IN_TURN),
+    Mutation("no look at the ledger before a POST", Parts(reads_ledger_before_create=False), "created again", WIDE),
+    Mutation("an index is closed of a Job that is not marked", Parts(next_step=_settle_before_it_is_marked), TWICE, WIDE),
+    Mutation(
+        "an index is closed though a pod of an earlier Job runs",
+        Parts(next_step=_settle_whatever_runs, ended_indexes=_ended_whatever_runs),
+        TWICE,
+        WIDE,
+    ),
+    Mutation(
+        "a claim of which only pods were seen is discarded",
+        Parts(next_step=_next_step(_delete_the_file_when_only_pods_are_seen)),
+        "but the store says",
+        SINGLE,
+    ),
+    Mutation(
+        "a stuck Job is deleted before its batch file",
+        Parts(next_step=_next_step(_delete_a_stuck_job_first)),
+        TWICE,
+        replace(SINGLE, may_expire=True),
+    ),
+)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_each_step_is_needed(mutation: Mutation) -> None:
+    report = check(mutation.scope, mutation.parts)
+    print(report)
+    assert mutation.goes_wrong in report.problem, str(report)
