@@ -126,6 +126,7 @@ def _sweep_nothing(_files: frozenset[str], _ledger: Ledger) -> frozenset[str]:
 
 
 IN_TURN = Scope(jobs=ONE_AFTER_THE_OTHER, may_fail=False, checks_totals=False)
+CALM = replace(IN_TURN, may_disable=False, may_delete_by_hand=False)
 SINGLE = Scope(jobs=ONE_INDEX, users=1, may_fail=False)
 WIDE = Scope(jobs=SEVERAL_INDEXES, may_fail=False, may_disable=False)
 TWICE = "is worked on by pods of"
@@ -138,7 +139,7 @@ MUTATIONS = (
     Mutation("closed while pods of it run", Parts(next_step=_next_step(_close_while_pods_run)), TWICE, IN_TURN),
     Mutation("pods are looked at first", Parts(look_order=("pods", "file", "job")), TWICE, IN_TURN),
     Mutation("the batch file is looked at last", Parts(look_order=("job", "pods", "file")), TWICE, IN_TURN),
-    Mutation("claims without compare-and-swap", Parts(claims_by_compare_and_swap=False), TWICE, IN_TURN),
+    Mutation("claims without compare-and-swap", Parts(claims_by_compare_and_swap=False), TWICE, CALM),
     Mutation(
         "claims by an older generation", Parts(claim=_claim_by_any_generation), "claimed after", IN_TURN
     ),

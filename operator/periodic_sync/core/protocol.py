@@ -116,7 +116,9 @@ def _with_job(open_job: OpenJob, look: Look, job: JobSeen, now: int) -> Step:
     if ended and ended != open_job.open:
         return Step.SETTLE
     is_stuck = job.failure_target_since is not None and now - job.failure_target_since >= FAILURE_TARGET_PATIENCE
-    return Step.DELETE_JOB if is_stuck and not job.deleting else Step.WAIT
+    # Nothing of a stuck Job is to start any more, so its batch file goes first: were the Job deleted while the file is
+    # there, a second POST of it, long on its way, would begin it anew.
+    return _give_up(open_job, look) if is_stuck and not job.deleting else Step.WAIT
 
 
 def ended_indexes(open_job: OpenJob, look: Look) -> frozenset[int]:

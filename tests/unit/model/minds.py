@@ -96,11 +96,20 @@ class Minds:
         self.functions, self.parts = functions, functions.parts
         self._readings: dict[Claim, tuple[Any, ...]] = {}
         self._looks: dict[Any, tuple[Operator, ...]] = {}
+        self._found: dict[Any, tuple[Operator, ...]] = {}
+        self._kept: dict[tuple[int, Operator], Operator] = {}
 
     # By reading alone
 
-    def by_reading(self, world: World, me: Operator, only: Iterable[int] | None = None) -> dict[Operator, None]:
+    def by_reading(self, world: World, me: Operator, only: tuple[int, ...] = ()) -> tuple[Operator, ...]:
         """Wherever an operator may get without changing anything. `only`: by looking at these claims."""
+        key = (id(world), me, only)  # the model keeps each world once, and hashing one takes long
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = tuple(self._by_reading(world, me, only or range(1, len(world.claims) + 1)))
+        return found
+
+    def _by_reading(self, world: World, me: Operator, claims: Iterable[int]) -> dict[Operator, None]:
         found: dict[Operator, None] = {}
         waiting = [me]
         while waiting:
@@ -111,7 +120,7 @@ class Minds:
             if here.at == At.READY:
                 if here.ledger != CURRENT:
                     waiting.append(READY)
-                for number in only or range(1, len(world.claims) + 1):
+                for number in claims:
                     if self.functions.entry(here.ledger or world.ledger, number):
                         waiting += self._look(world, Operator(At.LOOK, here.ledger, number))
             elif here.at == At.LOOK and here is me:
@@ -208,11 +217,11 @@ class Minds:
         """What it may have had in mind just before, as far as that is out of date now."""
         if written:
             return self.by_reading(before, me)
-        changed = [
+        changed = tuple(
             number
             for number, (was, is_) in enumerate(zip(before.claims, now.claims, strict=True), 1)
             if was is not is_ and self.readings(was) != self.readings(is_)
-        ]
+        )
         return self.by_reading(before, me, changed) if changed else (me,)
 
     def outdated(self, me: Operator, ledger: int) -> Operator:
@@ -225,6 +234,13 @@ class Minds:
 
     def kept(self, world: World, me: Operator) -> Operator:
         """Without what can't matter any more, or may as well be read now."""
+        key = (id(world), me)
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = self._without_what_can_be_read(world, me)
+        return kept
+
+    def _without_what_can_be_read(self, world: World, me: Operator) -> Operator:
         me = self.without_idle_requests(world, me)
         if me.at == At.LOOK and self._is_idle_look(world, me):
             me = Operator(ledger=me.ledger)
@@ -232,7 +248,7 @@ class Minds:
         if me.at in (At.READY, At.CLAIM, At.DISCARD):
             return me
         ready = self._with_fresh_ledger(world, Operator(ledger=max(me.ledger, CURRENT)))
-        for other in self.by_reading(world, ready, [me.claim]):
+        for other in self.by_reading(world, ready, (me.claim,)):
             same = other == me or (me.at == At.STORE == other.at and not me.then and me.endings == other.endings)
             if same and other.claim == me.claim:
                 return ready
@@ -244,7 +260,7 @@ class Minds:
             if me.at == At.STORE and self._is_stored(world, claim, me.claim, (index for index, _ in me.endings)):
                 me = me.after_storing()
             elif me.at == At.DELETE_FILE and not claim.has_file:
-                me = self.after_deleting_file(me)
+                me = self.after_deleting_file(world, me)
             elif me.at == At.DELETE_JOB and (claim.job is None or claim.job.uid not in me.notes):
                 me = Operator(ledger=me.ledger)
             elif me.at == At.DISCARD and not claim.has_file:
@@ -252,10 +268,11 @@ class Minds:
             else:
                 return me
 
-    def after_deleting_file(self, me: Operator) -> Operator:
-        if me.ledger == CURRENT and not self.parts.looks_again_after_deleting_file:
-            return Operator(At.CLOSE, claim=me.claim, endings=me.endings, notes=(True, True))
-        return Operator(ledger=me.ledger)
+    def after_deleting_file(self, world: World, me: Operator) -> Operator:
+        if me.ledger != CURRENT or self.parts.looks_again_after_deleting_file:
+            return Operator(ledger=me.ledger)
+        still_open = self.functions.open_indexes(world.ledger, me.claim) or frozenset()
+        return Operator(At.CLOSE, claim=me.claim, endings=_endings(None, still_open), notes=(True, True))
 
     def _is_stored(self, world: World, claim: Claim, number: int, indexes: Iterable[int]) -> bool:
         users = (user for index in indexes for user in claim.batches[index])

@@ -1,11 +1,12 @@
 """The model as a graph: states, and the moves from each.
 
 A state is made of a world and of the minds of the operators. What nature does depends on the world alone, what an
-operator asks for on the world and its own mind. So each of these is worked out once, and a state is one integer, made of
-the numbers of its parts.
+operator asks for on the world and its own mind, and what becomes of another's mind on that mind and how the world
+changed. So each of these is worked out once, and a state is one integer made of the numbers of its parts.
 """
 
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
 from itertools import product
 from sys import intern
 from typing import Generic, NamedTuple, TypeVar
@@ -38,15 +39,28 @@ class Numbers(Generic[T]):
         return number
 
 
+@dataclass(slots=True)
+class Change:
+    """From one world to another, and what matters of how it came about."""
+
+    before: int
+    after: int
+    written: bool = False
+    """The ledger was written."""
+    swapped: tuple[int, int] = (0, 0)
+    """Places of claims that were exchanged."""
+    lost_posts: int = 0
+    minds: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """What another operator may have in mind afterwards."""
+
+
 class Step(NamedTuple):
-    """A move of nature or of one operator, by numbers, whatever the others have in mind."""
+    """A move of nature or of one operator, whatever the others have in mind."""
 
     sentence: str
-    world: int
+    change: Change
     mine: tuple[int, ...]
     """The mind of the operator that moves, if one does."""
-    effect: tuple[bool, tuple[int, int], int]
-    """On the minds of the others: the ledger was written, places exchanged, POSTs lost."""
     is_fault: bool
 
 
@@ -57,15 +71,15 @@ class Model:
         self._thinking = Minds(self.functions)
         self._nature = Nature(scope, self.functions)
         self._operators = Operators(scope, self._thinking)
-        self._tidiness = Tidiness(self.functions)
+        self._tidiness = Tidiness(scope, self.functions)
         self._worlds: Numbers[World] = Numbers()
         self._minds: Numbers[Operator] = Numbers()
-        self._interests: Numbers[Interest] = Numbers()
-        self._interest_of: dict[int, int] = {}
+        self._interests: Numbers[tuple[Interest, ...]] = Numbers()
+        self._changes: dict[Hashable, Change] = {}
         self._by_nature: dict[int, tuple[Step, ...]] = {}
         self._by_operator: dict[tuple[int, int, frozenset[int]], tuple[Step, ...]] = {}
-        self._after: dict[Hashable, tuple[int, ...]] = {}
-        self._tidied: dict[Hashable, int] = {}
+        self._interests_of: dict[tuple[int, ...], int] = {}
+        self._tidied: dict[tuple[int, int], int] = {}
 
     def first_state(self) -> int:
         world = World(
@@ -78,19 +92,20 @@ class Model:
     def moves(self, state: int) -> Iterator[tuple[str, int, bool]]:
         """A sentence, the next state, and whether nobody may count on it. Raises: ViolationError."""
         world, minds = self._parts(state)
-        for step in self._steps_of_nature(world):
-            yield from self._moves(world, step, minds)
-        for which, mind in enumerate(minds):
-            if mind in minds[:which]:
-                continue  # they are alike
-            others = (*minds[:which], *minds[which + 1 :])
-            for step in self._steps_of_operator(world, mind, self._proposed(others)):
-                yield from self._moves(world, step, others)
+        for others, steps in self._steps(world, minds):
+            for sentence, change, mine, is_fault in steps:
+                known = change.minds
+                # One move for each thing that the others may have in mind by then.
+                for theirs in product(*[known.get(mind) or self._minds_after(change, mind) for mind in others]):
+                    yield sentence, self._state(change.after, mine + theirs), is_fault
 
-    def _moves(self, before: int, step: Step, others: tuple[int, ...]) -> Iterator[tuple[str, int, bool]]:
-        """One for each thing that the others may have in mind by then."""
-        for theirs in product(*(self._minds_after(before, step, other) for other in others)):
-            yield step.sentence, self._state(step.world, (*step.mine, *theirs)), step.is_fault
+    def _steps(self, world: int, minds: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[Step, ...]]]:
+        """For nature and each operator: the other operators, and the steps."""
+        yield minds, self._steps_of_nature(world)
+        for which, mind in enumerate(minds):
+            if mind not in minds[:which]:  # they are alike
+                others = (*minds[:which], *minds[which + 1 :])
+                yield others, self._steps_of_operator(world, mind, self._proposed(others))
 
     def _steps_of_nature(self, world: int) -> tuple[Step, ...]:
         steps = self._by_nature.get(world)
@@ -98,7 +113,7 @@ class Model:
             now = self._worlds.values[world]
             check_pods(now)
             steps = self._by_nature[world] = tuple(
-                Step(intern(move.sentence), self._worlds.of(move.world), (), (False, (0, 0), move.lost_posts), move.is_fault)
+                Step(intern(move.sentence), self._change(world, move.world, lost_posts=move.lost_posts), (), move.is_fault)
                 for rule in self._nature.rules
                 for move in rule(now)
             )
@@ -107,43 +122,50 @@ class Model:
     def _steps_of_operator(self, world: int, mind: int, proposed: frozenset[int]) -> tuple[Step, ...]:
         steps = self._by_operator.get((world, mind, proposed))
         if steps is None:
+            found: dict[Hashable, Step] = {}
             now, me = self._worlds.values[world], self._minds.values[mind]
-            found: dict[Step, None] = {}
             for request in self._operators.requests(now, me, proposed):
-                mine = self._minds.of(self._thinking.kept(request.world, request.me))
-                effect = (request.written, request.swapped, 0)
-                after = self._worlds.of(request.world)
-                found[Step(intern(request.sentence), after, (mine,), effect, request.is_fault)] = None
-            steps = self._by_operator[world, mind, proposed] = tuple(found)
+                change = self._change(world, request.world, written=request.written, swapped=request.swapped)
+                mine = self._minds.of(self._thinking.kept(self._worlds.values[change.after], request.me))
+                step = Step(intern(request.sentence), change, (mine,), request.is_fault)
+                found.setdefault((id(change), mine, request.is_fault), step)
+            steps = self._by_operator[world, mind, proposed] = tuple(found.values())
         return steps
 
-    def _minds_after(self, before: int, step: Step, mind: int) -> tuple[int, ...]:
-        key = (before, step.world, mind, step.effect)
-        minds = self._after.get(key)
-        if minds is None:
-            worlds, (written, swapped, lost) = self._worlds.values, step.effect
-            after = self._thinking.after(
-                worlds[before],
-                worlds[step.world],
-                self._minds.values[mind],
-                written=written,
-                swapped=swapped,
-                lost_posts=lost,
-            )
-            minds = self._after[key] = tuple(map(self._minds.of, after))
+    def _change(
+        self, before: int, world: World, *, written: bool = False, swapped: tuple[int, int] = (0, 0), lost_posts: int = 0
+    ) -> Change:
+        key = (before, self._worlds.of(world), written, swapped, lost_posts)
+        change = self._changes.get(key)
+        if change is None:
+            change = self._changes[key] = Change(*key)
+        return change
+
+    def _minds_after(self, change: Change, mind: int) -> tuple[int, ...]:
+        after = self._thinking.after(
+            self._worlds.values[change.before],
+            self._worlds.values[change.after],
+            self._minds.values[mind],
+            written=change.written,
+            swapped=change.swapped,
+            lost_posts=change.lost_posts,
+        )
+        minds = change.minds[mind] = tuple(map(self._minds.of, after))
         return minds
 
     def _state(self, world: int, minds: tuple[int, ...]) -> int:
-        """The operators are alike: which is which does not matter."""
-        interests = tuple(map(self._interest, minds))
-        tidied = self._tidied.get((world, interests))
-        if tidied is None:
-            values = tuple(self._interests.values[each] for each in interests)
-            tidy = self._tidiness.tidy(self._worlds.values[world], values)
-            tidied = self._tidied[world, interests] = self._worlds.of(tidy)
-        for mind in sorted(minds):
-            tidied = tidied << BITS | mind
-        return tidied
+        interests = self._interests_of.get(minds)
+        if interests is None:
+            interests = self._interests_of[minds] = self._interests.of(
+                tuple(self._thinking.interest(self._minds.values[mind]) for mind in minds)
+            )
+        state = self._tidied.get((world, interests))
+        if state is None:
+            tidy = self._tidiness.tidy(self._worlds.values[world], self._interests.values[interests])
+            state = self._tidied[world, interests] = self._worlds.of(tidy)
+        for mind in sorted(minds):  # the operators are alike: which is which does not matter
+            state = state << BITS | mind
+        return state
 
     def _parts(self, state: int) -> tuple[int, tuple[int, ...]]:
         minds = []
@@ -151,13 +173,6 @@ class Model:
             minds.append(state & (1 << BITS) - 1)
             state >>= BITS
         return state, tuple(reversed(minds))
-
-    def _interest(self, mind: int) -> int:
-        interest = self._interest_of.get(mind)
-        if interest is None:
-            thought = self._thinking.interest(self._minds.values[mind])
-            interest = self._interest_of[mind] = self._interests.of(thought)
-        return interest
 
     def _proposed(self, minds: tuple[int, ...]) -> frozenset[int]:
         """Places of proposals that these have in mind."""

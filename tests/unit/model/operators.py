@@ -214,7 +214,7 @@ class Operators:
 
     def deletes_file(self, turn: Turn) -> Iterator[Request]:
         told = f"An operator deletes batch file {turn.me.claim}."
-        yield Request(told, turn.put(turn.claim.without_file()), self.minds.after_deleting_file(turn.me))
+        yield Request(told, turn.put(turn.claim.without_file()), self.minds.after_deleting_file(turn.world, turn.me))
 
     def deletes_job(self, turn: Turn) -> Iterator[Request]:
         told = f"An operator deletes Job {turn.me.claim}."

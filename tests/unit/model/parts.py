@@ -188,6 +188,15 @@ class Functions:
         )
 
     @_once
+    def steps_with_file(self, ledger: int, claim: int) -> frozenset[Step]:
+        """Every step that a look may lead to which sees the batch file."""
+        entry = self.entry(ledger, claim)
+        looks = _completed((), self.parts.look_order, len(entry.sizes)) if entry else ()
+        return frozenset(
+            self.parts.next_step(self.ledger(ledger), entry, look, now=LATER) for look in looks if look.has_batch_file
+        )
+
+    @_once
     def ended(self, ledger: int, claim: int, look: tuple[Any, ...]) -> frozenset[int]:
         """The indexes to settle after such a look."""
         entry = self.entry(ledger, claim)

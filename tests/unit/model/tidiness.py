@@ -1,16 +1,17 @@
 """What can't matter any more is forgotten, so that fewer worlds do for the same behaviour."""
 
+from periodic_sync.core.protocol import Step
 from unit.model.laws import check_acknowledgement
 from unit.model.minds import Interest
 from unit.model.parts import DISABLED, Functions
-from unit.model.world import COMING, FORGOTTEN, UNUSED, Claim, World
+from unit.model.world import COMING, FORGOTTEN, UNUSED, Claim, Scope, World
 
 Interests = tuple[Interest, ...]
 
 
 class Tidiness:
-    def __init__(self, functions: Functions) -> None:
-        self._functions = functions
+    def __init__(self, scope: Scope, functions: Functions) -> None:
+        self._scope, self._functions = scope, functions
 
     def tidy(self, world: World, interests: Interests) -> World:
         """`interests`: of the operators."""
@@ -52,7 +53,15 @@ class Tidiness:
         if not uids:
             # How pods of a deleted Job ended matters to those only who saw it in time.
             claim = claim._replace(worked=frozenset())
+        if claim.posts > 1 and claim.job is not None and not self._may_lose_job(world, number):
+            # All but one, which may land once the batch file is gone, find the Job there already.
+            claim = claim._replace(posts=1)
         return claim if claim.has_file else _without_file(claim)
+
+    def _may_lose_job(self, world: World, number: int) -> bool:
+        """While its batch file is there."""
+        by_hand = self._scope.may_delete_by_hand and not world.deleted_by_hand
+        return by_hand or Step.DELETE_JOB in self._functions.steps_with_file(world.ledger, number)
 
     def _is_dead(self, number: int, claim: Claim, interests: Interests) -> bool:
         """Of a closed claim without batch file, pods, and operators that have it in mind nothing can come any more: Jobs
