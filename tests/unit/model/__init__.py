@@ -1,5 +1,8 @@
-"""An exhaustive small-scope model of the ledger protocol: every order of every request, freeze, crash and late delivery.
+"""An exhaustive small-scope model of the ledger protocol: requests, freezes, crashes and late deliveries in every
+order.
 
-`world` has the state and what happens by itself, `operators` what two operators do, with the very functions that the
-controller runs, `checker` the search.
+It drives the very functions that the controller runs (`parts`, `functions`). `world` has what everybody can see and
+what happens by itself; `memory`, `looks` and `minds` what an operator remembers and decides; `operators` the
+requests it makes; `laws` what must hold. `tidiness` keeps it small, `model` puts it together as a graph, `checker`
+searches that.
 """

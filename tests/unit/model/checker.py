@@ -4,6 +4,7 @@ import gc
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from time import monotonic
 
 from unit.model.laws import ViolationError
@@ -98,7 +99,7 @@ class Search:
         while self._parents[path[-1]] >= 0:
             path.append(self._parents[path[-1]])
         path.reverse()
-        for here, there in zip(path, path[1:], strict=False):
+        for here, there in pairwise(path):
             wanted = self._states[there]
             yield next(sentence for sentence, after, _ in self._model.moves(self._states[here]) if after == wanted)
 

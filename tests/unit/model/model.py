@@ -11,10 +11,12 @@ from itertools import product
 from sys import intern
 from typing import Generic, NamedTuple, TypeVar
 
+from unit.model.functions import DISABLED, ENABLED, Functions
 from unit.model.laws import check_pods
-from unit.model.minds import READY, At, Interest, Minds, Operator
+from unit.model.memory import READY, At, Interest, Operator
+from unit.model.minds import Minds
 from unit.model.operators import Operators
-from unit.model.parts import DISABLED, ENABLED, Functions, Parts
+from unit.model.parts import Parts
 from unit.model.tidiness import Tidiness
 from unit.model.world import UNUSED, Claim, Nature, Scope, World
 
@@ -22,6 +24,7 @@ BITS = 20
 """Of the number of a mind: there may be a million different ones."""
 
 T = TypeVar("T", bound=Hashable)
+Places = tuple[int, int]
 
 
 class Numbers(Generic[T]):
@@ -47,7 +50,7 @@ class Change:
     after: int
     written: bool = False
     """The ledger was written."""
-    swapped: tuple[int, int] = (0, 0)
+    swapped: Places = (0, 0)
     """Places of claims that were exchanged."""
     lost_posts: int = 0
     minds: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -113,9 +116,9 @@ class Model:
             now = self._worlds.values[world]
             check_pods(now)
             steps = self._by_nature[world] = tuple(
-                Step(intern(move.sentence), self._change(world, move.world, lost_posts=move.lost_posts), (), move.is_fault)
+                Step(intern(told), self._change(world, after, lost_posts=lost_posts), (), is_fault)
                 for rule in self._nature.rules
-                for move in rule(now)
+                for told, after, is_fault, lost_posts in rule(now)
             )
         return steps
 
@@ -133,9 +136,9 @@ class Model:
         return steps
 
     def _change(
-        self, before: int, world: World, *, written: bool = False, swapped: tuple[int, int] = (0, 0), lost_posts: int = 0
+        self, before: int, after: World, *, written: bool = False, swapped: Places = (0, 0), lost_posts: int = 0
     ) -> Change:
-        key = (before, self._worlds.of(world), written, swapped, lost_posts)
+        key = (before, self._worlds.of(after), written, swapped, lost_posts)
         change = self._changes.get(key)
         if change is None:
             change = self._changes[key] = Change(*key)

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from periodic_sync.core.ledger import Phase
 from periodic_sync.core.outcomes import Ending
+from unit.model.functions import DISABLED, ENABLED, Endings
 from unit.model.laws import ViolationError, check_result, check_tally
-from unit.model.minds import CURRENT, READY, At, Minds, Operator
-from unit.model.parts import DISABLED, ENABLED, Endings
+from unit.model.memory import CURRENT, READY, At, Operator
+from unit.model.minds import Minds
 from unit.model.world import MOST_POSTS, UNUSED, Claim, Scope, World
 
 
@@ -67,6 +68,7 @@ class Operators:
             At.CLOSE: (self.closes,),
             At.DELETE_FILE: (self.deletes_file,),
             At.DELETE_JOB: (self.deletes_job,),
+            At.COUNT: (self.counts,),
             At.CLAIM: (self.claims,),
             At.DISCARD: (self.discards,),
         }
@@ -104,7 +106,8 @@ class Operators:
         generation = self.functions.ledger(turn.ledger).generation
         if turn.me.ledger == CURRENT and generation == ENABLED and self.scope.may_disable:
             ledger = self.functions.follow(turn.ledger, DISABLED)
-            for request in self._writes(turn, "An operator writes into the ledger that the policy is disabled.", ledger):
+            told = "An operator writes into the ledger that the policy is disabled."
+            for request in self._writes(turn, told, ledger):
                 yield request._replace(is_fault=True)
 
     def marks_created(self, turn: Turn) -> Iterator[Request]:
@@ -115,29 +118,38 @@ class Operators:
         ledger = self.functions.abandon(turn.ledger, turn.me.claim)
         yield from self._writes(turn, f"An operator abandons claim {turn.me.claim} in the ledger.", ledger)
 
+    def counts(self, turn: Turn) -> Iterator[Request]:
+        """Before the batch file goes: who failed, which can't be told without it."""
+        me = turn.me
+        failed = tuple((index, ending) for index, ending in me.endings if ending is Ending.FAILED)
+        self._check_tallies(turn, failed)
+        ledger = self.functions.count(turn.ledger, me.claim, failed, me.notes[0])
+        told = f"An operator counts {_tell(failed)} of claim {me.claim}."
+        yield from self._writes(turn, told, ledger, Operator(At.DELETE_FILE, claim=me.claim))
+
     def closes(self, turn: Turn) -> Iterator[Request]:
-        me, users = turn.me, turn.world.users
-        for index, ending in me.endings:
-            for user in turn.claim.batches[index]:
-                self._check_tally(turn, index, ending, users[user])
+        me = turn.me
+        self._check_tallies(turn, me.endings)
         ledger = self.functions.close(turn.ledger, me.claim, me.endings, me.notes[0])
         told = f"An operator closes {_tell(me.endings)} of claim {me.claim}."
         late = Operator(At.STORE, claim=me.claim, endings=me.endings) if me.then == At.STORE else READY
         yield from self._writes(turn, told, ledger, late)
 
-    def _check_tally(self, turn: Turn, index: int, ending: Ending, user: int) -> None:
+    def _check_tallies(self, turn: Turn, endings: Endings) -> None:
         """Evidence is lost with a Job that is deleted by hand or because it does not end, or that runs although its
-        claim was abandoned; and who does not know the users of a batch can't tell who failed."""
+        claim was abandoned."""
         entry = self.functions.entry(turn.ledger, turn.me.claim)
+        assert entry is not None
         is_exact = (
             self.scope.checks_totals
             and turn.world.deleted_by_hand != turn.me.claim
             and not turn.claim.has_expired
-            and entry is not None
             and entry.phase is not Phase.ABANDONED
-            and (turn.me.notes[1] or ending is Ending.SYNCED)
         )
-        check_tally(turn.claim, turn.me.claim, index, ending, self.functions.user(user), is_exact=is_exact)
+        for index, ending in endings:
+            for user in turn.claim.batches[index] if index not in entry.counted else ():
+                known = self.functions.user(turn.world.users[user])
+                check_tally(turn.claim, turn.me.claim, index, ending, known, is_exact=is_exact)
 
     # Propose, claim, create
 
@@ -180,7 +192,7 @@ class Operators:
 
     def claims(self, turn: Turn) -> Iterator[Request]:
         """Numbers tell nothing but the order of claims: the proposal takes the place of the next one."""
-        number = self.functions.next_claim(turn.ledger)
+        number = next(place for place, claim in enumerate(turn.world.claims, 1) if not claim.is_claimed)
         ledger = self.functions.claim(turn.ledger, number, turn.claim.batches, ENABLED)
         if not turn.claim.has_file:
             raise ViolationError("A batch file was swept before its claim.")
@@ -225,7 +237,8 @@ class Operators:
         if turn.me.ledger != CURRENT or not self.parts.deletes_unmatched_jobs:
             return
         for number, claim in enumerate(turn.world.claims, 1):
-            if claim.job and not claim.job.is_finished and not self.functions.entry(turn.ledger, number):
+            is_wanted = self.functions.entry(turn.ledger, number) is not None
+            if claim.job and not (is_wanted or claim.job.is_finished or claim.job.is_deleting):
                 told = f"An operator deletes Job {number}, which belongs to no open claim."
                 yield Request(told, turn.world.put(number, claim.without_job()))
 

@@ -1,9 +1,9 @@
 """What can't matter any more is forgotten, so that fewer worlds do for the same behaviour."""
 
 from periodic_sync.core.protocol import Step
+from unit.model.functions import DISABLED, Functions
 from unit.model.laws import check_acknowledgement
-from unit.model.minds import Interest
-from unit.model.parts import DISABLED, Functions
+from unit.model.memory import Interest
 from unit.model.world import COMING, FORGOTTEN, UNUSED, Claim, Scope, World
 
 Interests = tuple[Interest, ...]
@@ -64,8 +64,8 @@ class Tidiness:
         return by_hand or Step.DELETE_JOB in self._functions.steps_with_file(world.ledger, number)
 
     def _is_dead(self, number: int, claim: Claim, interests: Interests) -> bool:
-        """Of a closed claim without batch file, pods, and operators that have it in mind nothing can come any more: Jobs
-        that still land do so without a pod ever starting, and are deleted by whoever sees them."""
+        """Of a closed claim without batch file, pods, and operators that have it in mind nothing can come any more:
+        Jobs that still land do so without a pod ever starting, and are deleted by whoever sees them."""
         return (
             not (claim.has_file or claim.strays or any(claim.runs()))
             and self._functions.parts.deletes_unmatched_jobs

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from unit.model.parts import Functions
+from unit.model.functions import Functions
 
 NOT_STARTED, RUNNING, SUCCEEDED, FAILED = "-RSF"
 COMING = "C"
@@ -25,6 +25,8 @@ class Job(NamedTuple):
     pods: tuple[str, ...]
     is_failing: bool = False
     """FailureTarget: past its deadline, or a node is lost. Nothing of it starts any more."""
+    is_deleting: bool = False
+    """Deleted in the foreground: it stays until its pods are gone."""
 
     @property
     def is_finished(self) -> bool:
@@ -119,6 +121,8 @@ class Scope:
     """Pods may fail."""
     may_disable: bool = True
     may_delete_by_hand: bool = True
+    deletes_in_foreground: bool = False
+    """That deletion leaves the Job there until its pods are gone."""
     may_expire: bool = False
     """A Job may run into its deadline, or lose a node."""
     may_refuse: bool = False
@@ -143,6 +147,7 @@ class Nature:
             self.a_stray_moves_on,
             self.history_is_pruned,
             self.somebody_deletes_a_job,
+            self.a_deleted_job_goes,
             self.a_job_expires,
         )
 
@@ -205,22 +210,30 @@ class Nature:
         if not self.scope.may_delete_by_hand or world.deleted_by_hand:
             return
         for number, claim in enumerate(world.claims, 1):
-            still_open = self.open_indexes(world.ledger, number)
-            if claim.job is None or still_open is None:
+            if claim.job is None or self.open_indexes(world.ledger, number) is None:
                 continue
-            deleted = world.put(number, claim.without_job())._replace(deleted_by_hand=number)
-            has_ended = len(still_open) < len(claim.batches) or {SUCCEEDED, FAILED} & set(claim.job.pods)
-            if len(claim.batches) > 1 and has_ended:
-                yield self._known_residue(deleted, number)
-            else:
-                yield Move(f"Somebody deletes Job {number}.", deleted, is_fault=True)
+            deleted = claim.without_job()
+            if self.scope.deletes_in_foreground:
+                deleted = claim._replace(job=claim.job._replace(is_deleting=True))
+            after = world.put(number, deleted)._replace(deleted_by_hand=number)
+            yield self._known_residue(Move(f"Somebody deletes Job {number}.", after, is_fault=True), claim, number)
 
-    def _known_residue(self, deleted: World, number: int) -> Move:
+    def a_deleted_job_goes(self, world: World) -> Iterator[Move]:
+        for number, claim in enumerate(world.claims, 1):
+            if claim.job and claim.job.is_deleting and RUNNING not in claim.job.pods:
+                gone = Move(f"Job {number}, deleted before, is gone.", world.put(number, claim.without_job()))
+                yield self._known_residue(gone, claim, number)
+
+    def _known_residue(self, move: Move, claim: Claim, number: int) -> Move:
         """The one case that is left out: a second POST is on its way while a Job of several indexes is deleted by hand,
-        and one of these has ended, so that it is closed or is just being closed. So no POST is on its way here. One that
-        somebody decides on after the deletion is not left out."""
-        without_posts = deleted.put(number, deleted.claims[number - 1]._replace(posts=0))
-        return Move(f"Somebody deletes Job {number}.", without_posts, is_fault=True, lost_posts=number)
+        and one of these has ended, so that it is closed or is just being closed. So no POST is on its way here. One
+        that somebody decides on after the deletion is not left out."""
+        pods = claim.job.pods if claim.job else ()
+        still_open = self.open_indexes(move.world.ledger, number) or frozenset()
+        if len(claim.batches) == 1 or (len(still_open) == len(claim.batches) and not {SUCCEEDED, FAILED} & set(pods)):
+            return move
+        world = move.world.put(number, move.world.claims[number - 1]._replace(posts=0))
+        return move._replace(world=world, lost_posts=number)
 
     def a_job_expires(self, world: World) -> Iterator[Move]:
         if not self.scope.may_expire:
