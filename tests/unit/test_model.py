@@ -11,6 +11,7 @@ import pytest
 from periodic_sync.core import outcomes, protocol, transitions
 from periodic_sync.core.ledger import Ledger, OpenJob, Phase
 from periodic_sync.core.protocol import Look, Step
+from periodic_sync.core.users import UserState
 from unit.model.checker import check
 from unit.model.parts import Parts
 from unit.model.world import Scope
@@ -124,7 +125,7 @@ def _acknowledge_at_once(ledger: Ledger, generation: int) -> bool:
     return ledger.generation == generation
 
 
-def _apply_in_any_order(state: outcomes.UserState, outcome: outcomes.Outcome) -> outcomes.UserState:
+def _apply_in_any_order(state: UserState, outcome: outcomes.Outcome) -> UserState:
     return outcomes.apply(replace(state, last_claim=0), outcome)
 
 
@@ -204,6 +205,7 @@ MUTATIONS = (
         "but the store says",
         SINGLE,
     ),
+    Mutation("the known residue is let in", Parts(), TWICE, replace(WIDE, lets_residue_in=True)),
     Mutation(
         "a stuck Job is deleted before its batch file",
         Parts(next_step=_next_step(_delete_a_stuck_job_first)),

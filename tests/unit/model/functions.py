@@ -6,7 +6,6 @@ are pure.
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from functools import wraps
 from itertools import combinations, product
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
@@ -59,8 +58,7 @@ def _once(method: Callable[Concatenate["Functions", P], R]) -> Callable[Concaten
     """Remember the answers of a method."""
     name = method.__name__
 
-    @wraps(method)
-    def remembered(self: "Functions", *arguments: P.args, **named: P.kwargs) -> R:
+    def remembered(self: "Functions", /, *arguments: P.args, **named: P.kwargs) -> R:
         answers = self.answers.setdefault(name, {})
         try:
             answer: R = answers[arguments]

@@ -183,7 +183,7 @@ class Operators:
         An operator may know them although a file is gone by now, so it may always plan here. One that doesn't know them
         plans nothing, which is only waiting; planning all the same is what the mutation does.
         """
-        users = set()
+        users: set[int] = set()
         for number, claim in enumerate(turn.world.claims, 1):
             if claim.has_file or self.parts.needs_every_batch_file:
                 for index in self.functions.open_indexes(turn.ledger, number) or ():

@@ -128,6 +128,8 @@ class Scope:
     may_refuse: bool = False
     """The API server may refuse a Job."""
     may_crash: bool = True
+    lets_residue_in: bool = False
+    """The one case that is otherwise left out: see `Nature`."""
     checks_totals: bool = True
 
 
@@ -230,7 +232,8 @@ class Nature:
         that somebody decides on after the deletion is not left out."""
         pods = claim.job.pods if claim.job else ()
         still_open = self.open_indexes(move.world.ledger, number) or frozenset()
-        if len(claim.batches) == 1 or (len(still_open) == len(claim.batches) and not {SUCCEEDED, FAILED} & set(pods)):
+        has_ended = len(still_open) < len(claim.batches) or {SUCCEEDED, FAILED} & set(pods)
+        if self.scope.lets_residue_in or len(claim.batches) == 1 or not has_ended:
             return move
         world = move.world.put(number, move.world.claims[number - 1]._replace(posts=0))
         return move._replace(world=world, lost_posts=number)
