@@ -117,6 +117,13 @@ class Bench:
 
         await until(gone)
 
+    async def make_again(self, resource: Resource, name: str) -> None:
+        """Delete it, and make the same under another UID."""
+        body = await self.client.get(resource, self.namespace, name)
+        await self.client.delete(resource, self.namespace, name)
+        kept = {key: body["metadata"][key] for key in ("name", "labels", "ownerReferences")}
+        await self.client.create(resource, self.namespace, {**body, "metadata": kept})
+
     async def close(self) -> None:
         for operator in self.operators:
             await operator.turns.stopped()
@@ -172,6 +179,10 @@ class Bench:
         items = await self.client.list(EVENTS, self.namespace)
         ours = [item for item in items if item["regarding"].get("uid") == self.policy.uid]
         return {item["reason"]: item["note"] for item in sorted(ours, key=lambda item: str(item["eventTime"]))}
+
+    async def has_no_pods(self) -> bool:
+        await self.kubelet.start()  # which ends those that are deleted
+        return not await self.objects.pods()
 
     async def in_flight(self) -> set[str]:
         """Users of the ledger's open Jobs, by their batch files."""

@@ -20,6 +20,7 @@ from periodic_sync.core.batches import PlannedBatch
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.plan import Plan
 from periodic_sync.kube.parallel import answers
+from periodic_sync.kube.policy_objects import Identity
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ async def claim(
     proposed; ApiError.
     """
     files = _number(plan, maker.policy, ledger, highest_in_store, now)
+    jobs = [file.open_job() for file in files]
     try:
         proposed = await _propose(files, maker)
     except AlreadyExistsError as error:
@@ -45,23 +47,18 @@ async def claim(
         log.error("batch file refused by the API server", extra={"error": str(refusal)})
         ledger.stage(transitions.note_refusal(ledger.ledger, message=str(refusal), now=now))
         return ()
-    await _claim(proposed, plan, ledger, maker, now)
-    await maker.create((file.open_job() for file in proposed), ledger, now=now)
-    return tuple(proposed)
-
-
-async def _claim(files: Sequence[BatchFile], plan: Plan, ledger: OpenLedger, maker: JobMaker, now: int) -> None:
-    jobs, generation = [file.open_job() for file in files], plan.tick.ledger.generation
     try:
-        ledger.stage(transitions.claim(ledger.ledger, jobs, generation=generation, now=now))
+        ledger.stage(transitions.claim(ledger.ledger, jobs, generation=plan.tick.ledger.generation, now=now))
         await ledger.commit()
     except UnavailableError:
         raise  # the claim may stand: the ledger will tell, and the files must be there if it does
     except (ApiError, transitions.SupersededError):
-        await maker.objects.delete_batch_files(file.name for file in files)
+        await maker.objects.delete_batch_files(proposed)
         raise
     for file in files:
         _tell(file, maker.policy)
+    await maker.create(jobs, ledger, now=now)
+    return tuple(files)
 
 
 def _number(plan: Plan, policy: PolicyRef, ledger: OpenLedger, highest_in_store: int, now: int) -> list[BatchFile]:
@@ -85,14 +82,14 @@ def _is_whole(batch: PlannedBatch, plan: Plan) -> bool:
     return sum(user.record.last_active >= oldest for user in batch.users) >= plan.counters.active
 
 
-async def _propose(files: Sequence[BatchFile], maker: JobMaker) -> list[BatchFile]:
+async def _propose(files: Sequence[BatchFile], maker: JobMaker) -> list[Identity]:
     """Write the batch files; where one fails, none is left. Raises: ApiError."""
     answered = await answers(maker.objects.create_batch_file(batch_file(maker.policy, file)) for file in files)
-    written = [file for file, answer in zip(files, answered, strict=True) if not isinstance(answer, ApiError)]
+    written = [answer for answer in answered if not isinstance(answer, ApiError)]
     failures = [answer for answer in answered if isinstance(answer, ApiError)]
     if not failures:
         return written
-    await maker.objects.delete_batch_files(file.name for file in written)
+    await maker.objects.delete_batch_files(written)
     raise failures[0]
 
 

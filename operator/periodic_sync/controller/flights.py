@@ -16,7 +16,7 @@ from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.protocol import Look, Step, ended_indexes, next_step
 from periodic_sync.core.status import Obstacle
 from periodic_sync.kube.parallel import results
-from periodic_sync.kube.policy_objects import PolicyObjects
+from periodic_sync.kube.policy_objects import Identity, PolicyObjects, identity
 
 MOST_ROUNDS = 4
 """Abandon, delete the file, look, close: what is not done by then goes on in the next turn."""
@@ -62,7 +62,10 @@ class Flights:
             with_pods = self._starts.wants_pods(ledger.ledger, now)
             sight = await see(self._objects, ledger.ledger, now=now, with_pods=with_pods)
             self._starts.see(sight, ledger.ledger)
+            # Written before anything is decided on it: whoever still reads that a Job was only claimed, and sees none,
+            # creates it with all of its indexes.
             ledger.stage(transitions.mark_created(ledger.ledger, sight.jobs))
+            await ledger.commit()
             looks = {job: sight.look(job) for job in ledger.ledger.jobs}
             steps: Steps = {step: [] for step in Step}
             for job, look in looks.items():
@@ -87,6 +90,9 @@ class Flights:
         ledger.stage(transitions.abandon(ledger.ledger, (job.name for job in steps[Step.ABANDON])))
         wanted = [job for job in steps[Step.CREATE] if self._starts.may_create(job, now)]
         if maker is not None and wanted:
+            # Others may have created these, and closed some of their indexes, since they were looked at.
+            await ledger.commit()
+            await ledger.confirm()
             for name, error in (await maker.create(wanted, ledger, now=now)).items():
                 self._starts.failed(name, error, now)
         if steps[Step.ABANDON] or wanted:
@@ -112,9 +118,9 @@ class Flights:
             await ledger.commit()
         for job in closing:
             self._landings.tell(job, ending[job], sight.now)
-        await self._objects.delete_batch_files(job.name for job in steps[Step.DELETE_FILE])
+        await self._objects.delete_batch_files(identity(sight.files[job.name]) for job in steps[Step.DELETE_FILE])
         doomed = [sight.jobs[job.name] for job in steps[Step.DELETE_JOB] if job.name in sight.jobs]
-        await self._objects.delete_jobs((view.name, view.uid) for view in doomed)
+        await self._objects.delete_jobs(Identity(view.name, view.uid) for view in doomed)
 
     async def _read_files(self, ledger: Ledger) -> None:
         missing = [job.name for job in ledger.jobs if job.name not in self._files]

@@ -13,7 +13,7 @@ from periodic_sync.core.protocol import can_no_longer_be_claimed
 from periodic_sync.core.reading import instant
 from periodic_sync.core.views import JobView
 from periodic_sync.kube.ledgers import Ledgers
-from periodic_sync.kube.policy_objects import PolicyObjects
+from periodic_sync.kube.policy_objects import Identity, PolicyObjects, identity
 
 PROPOSAL_PATIENCE = MINUTE
 """How old an unclaimed batch file must be before it is swept: younger ones may be about to be claimed."""
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 async def tidy(objects: PolicyObjects, ledgers: Ledgers, ledger: OpenLedger, sight: Sight, history: History) -> None:
     """Delete what is of no use any more. `sight` must be older than the ledger's next write."""
     surplus = past_history(sight.jobs.values(), ledger.ledger, history)
-    await objects.delete_jobs((job.name, job.uid) for job in surplus)
+    await objects.delete_jobs(Identity(job.name, job.uid) for job in surplus)
     await _delete_unmatched_jobs(objects, ledgers, ledger.ledger, sight)
     await _sweep_batch_files(objects, ledger, sight)
 
@@ -52,7 +52,7 @@ async def _delete_unmatched_jobs(objects: PolicyObjects, ledgers: Ledgers, ledge
     unmatched = [job for job in suspects if version.ledger.job(job.name) is None]
     for job in unmatched:
         log.warning("deleting a Job that belongs to no open claim", extra={"job": job.name})
-    await objects.delete_jobs((job.name, job.uid) for job in unmatched)
+    await objects.delete_jobs(Identity(job.name, job.uid) for job in unmatched)
 
 
 async def _sweep_batch_files(objects: PolicyObjects, ledger: OpenLedger, sight: Sight) -> None:
@@ -68,4 +68,4 @@ async def _sweep_batch_files(objects: PolicyObjects, ledger: OpenLedger, sight: 
     await ledger.commit()
     swept = can_no_longer_be_claimed(old, ledger.ledger)
     log.info("sweeping batch files that no claim names", extra={"files": sorted(swept)})
-    await objects.delete_batch_files(swept)
+    await objects.delete_batch_files(identity(sight.files[name]) for name in swept)

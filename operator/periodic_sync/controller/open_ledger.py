@@ -1,7 +1,8 @@
 """The ledger during one turn: transitions are staged, and written together by one compare-and-swap."""
 
+from periodic_sync.api.errors import ConflictError
 from periodic_sync.core.ledger import Ledger
-from periodic_sync.kube.ledgers import Ledgers, Version
+from periodic_sync.kube.ledgers import Ledgers, LedgerUnreadableError, Version
 
 
 class OpenLedger:
@@ -31,3 +32,12 @@ class OpenLedger:
         if not self.is_written:
             self._version = await self._ledgers.swap(self._version, self._staged)
             self.writes += 1
+
+    async def confirm(self) -> None:
+        """Make sure that this is still the ledger. Raises: ConflictError where it is not, ApiError."""
+        try:
+            now = await self._ledgers.read()
+        except LedgerUnreadableError as error:
+            raise ConflictError(str(error)) from error
+        if now is None or now.resource_version != self._version.resource_version:
+            raise ConflictError("the ledger has changed since this turn read it")

@@ -11,7 +11,7 @@ from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.objects import PolicyRef, name_prefix
 from periodic_sync.core.rebuild import rebuild
 from periodic_sync.core.status import Obstacle, Status
-from periodic_sync.kube.ledgers import Ledgers, Version
+from periodic_sync.kube.ledgers import Ledgers
 from periodic_sync.kube.parallel import results
 from periodic_sync.kube.policy_objects import PolicyObjects
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 async def rebuild_ledger(
     objects: PolicyObjects, ledgers: Ledgers, policy: PolicyRef, status: Status, *, now: int
-) -> Version | Obstacle:
+) -> Obstacle | None:
     """Read back what exists and write it into a new ledger.
 
     Returns: an obstacle while something runs that carries this policy's label but belongs to a policy deleted before.
@@ -42,13 +42,13 @@ async def rebuild_ledger(
             unreadable.append(name)
     ledger = rebuild(files, unreadable, sight.jobs.values(), status=status)
     try:
-        version = await ledgers.create(ledger)
+        await ledgers.create(ledger)
     except AlreadyExistsError as error:
         raise ConflictError(str(error)) from error
     except (ForbiddenError, InvalidError) as error:
         return Obstacle("RebuildingLedger", f"The API server refuses the policy's ledger: {error}")
     log.info("ledger made", extra={"policy": f"{policy.namespace}/{policy.name}", "open_jobs": len(ledger.jobs)})
-    return version
+    return None
 
 
 def _blocked_by_pods(sight: Sight, policy: PolicyRef) -> Obstacle | None:

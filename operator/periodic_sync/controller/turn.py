@@ -31,7 +31,7 @@ from periodic_sync.core import transitions
 from periodic_sync.core.ledger import Intervals
 from periodic_sync.core.objects import PolicyRef, ledger_name, metadata
 from periodic_sync.core.plan import Plan
-from periodic_sync.core.status import Findings, Obstacle, Status
+from periodic_sync.core.status import Findings, Obstacle
 from periodic_sync.kube.client import KubeClient, Object
 from periodic_sync.kube.events import PolicyEvents
 from periodic_sync.kube.ledgers import Ledgers, LedgerUnreadableError, Version
@@ -75,13 +75,13 @@ class PolicyTurns:
 
     async def turn(self) -> Schedule:
         """Raises: PolicyGoneError; ConflictError, SupersededError: begin anew; ApiError: wait."""
-        version = await self._read_ledger()
-        # After the ledger: whatever the next swap writes of the policy is then as new as what it replaces.
-        body = await self._read_policy()
-        now, status = self._services.clock(), body.get("status") or {}
+        version, body = await self._read()
+        if version is None:
+            version, body = await self._made_ledger(body)
+        now = self._services.clock()
         draft = Draft(Findings(now, body["metadata"].get("generation", 0), is_enabled(body)))
         try:
-            wake_at = await self._work(body, status, draft, version)
+            wake_at = await self._work(body, draft, version)
         except (ForbiddenError, InvalidError, TooLargeError) as error:
             draft.note(stalled=Obstacle("RequestRefused", f"The API server refuses what the operator asks: {error}"))
             await self._reporter.report(body, draft.found)
@@ -96,11 +96,24 @@ class PolicyTurns:
         """Say why nothing was scheduled for a while, now that it can be said."""
         await self._events.warning("SchedulingInterrupted", f"Nothing was scheduled for {seconds:.0f} s: {error}")
 
-    async def _read_ledger(self) -> Version | Obstacle | None:
+    async def _read(self) -> tuple[Version | Obstacle | None, Object]:
+        """The ledger, then the policy: what the next swap writes of the policy is then as new as what it replaces."""
         try:
-            return await self._ledgers.read()
+            version: Version | Obstacle | None = await self._ledgers.read()
         except LedgerUnreadableError as error:
-            return Obstacle("RebuildingLedger", str(error))
+            version = Obstacle("RebuildingLedger", str(error))
+        return version, await self._read_policy()
+
+    async def _made_ledger(self, body: Object) -> tuple[Version | Obstacle, Object]:
+        """Make the ledger where there is none, and read all anew: the policy was read before that ledger."""
+        now, status = self._services.clock(), body.get("status") or {}
+        obstacle = await rebuild_ledger(self._objects, self._ledgers, self._policy, status, now=now)
+        if obstacle is not None:
+            return obstacle, body
+        version, body = await self._read()
+        if version is None:
+            raise ConflictError("the ledger was deleted as soon as it was made")
+        return version, body
 
     async def _read_policy(self) -> Object:
         """The policy as it is now. Raises: PolicyGoneError where it was deleted, or made again."""
@@ -112,11 +125,9 @@ class PolicyTurns:
             raise PolicyGoneError
         return body
 
-    async def _work(self, body: Object, status: Status, draft: Draft, version: Version | Obstacle | None) -> int | None:
+    async def _work(self, body: Object, draft: Draft, version: Version | Obstacle) -> int | None:
         """Returns: when time alone calls for another turn."""
         now = draft.found.now
-        if version is None:
-            version = await rebuild_ledger(self._objects, self._ledgers, self._policy, status, now=now)
         if isinstance(version, Obstacle):
             draft.note(rebuilding=version)
             return now + LOOK_AGAIN

@@ -6,6 +6,7 @@ are not this policy's.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from periodic_sync.api.errors import NotFoundError
 from periodic_sync.api.names import MANAGED_BY, MANAGED_BY_LABEL, POLICY_LABEL, ROLE_LABEL, Role
@@ -20,6 +21,13 @@ class Mine:
 
     own: Objects
     foreign: Objects
+
+
+class Identity(NamedTuple):
+    """One very object: a name alone may be another's by the time that a deletion arrives."""
+
+    name: str
+    uid: str
 
 
 class PolicyObjects:
@@ -59,21 +67,25 @@ class PolicyObjects:
         """Raises: NotFoundError."""
         return await self._client.get(POD_TEMPLATES, self._namespace, name)
 
-    async def create_batch_file(self, body: Object) -> None:
-        await self._client.create(CONFIG_MAPS, self._namespace, body)
+    async def create_batch_file(self, body: Object) -> Identity:
+        return identity((await self._client.create(CONFIG_MAPS, self._namespace, body))["metadata"])
 
     async def create_job(self, body: Object) -> None:
         await self._client.create(JOBS, self._namespace, body)
 
-    async def delete_batch_files(self, names: Iterable[str]) -> None:
-        await results(self._client.delete(CONFIG_MAPS, self._namespace, name) for name in names)
+    async def delete_batch_files(self, files: Iterable[Identity]) -> None:
+        await results(self._client.delete(CONFIG_MAPS, self._namespace, name, uid=uid) for name, uid in files)
 
-    async def delete_jobs(self, names_and_uids: Iterable[tuple[str, str]]) -> None:
-        await results(self._client.delete(JOBS, self._namespace, name, uid=uid) for name, uid in names_and_uids)
+    async def delete_jobs(self, jobs: Iterable[Identity]) -> None:
+        await results(self._client.delete(JOBS, self._namespace, name, uid=uid) for name, uid in jobs)
 
     def _mine(self, objects: Objects) -> Mine:
         own = [item for item in objects if controller_uid(item) == self._uid]
         return Mine(own, [item for item in objects if controller_uid(item) != self._uid])
+
+
+def identity(metadata: Object) -> Identity:
+    return Identity(metadata["name"], metadata["uid"])
 
 
 def controller_uid(item: Object) -> str | None:

@@ -7,9 +7,11 @@ import pytest
 
 from periodic_sync.api.durations import MINUTE
 from periodic_sync.api.errors import ConflictError
-from periodic_sync.kube.resources import JOBS, SYNC_POLICIES
+from periodic_sync.core.ledger import Phase
+from periodic_sync.core.objects import ledger_name
+from periodic_sync.kube.resources import CONFIG_MAPS, JOBS, SYNC_POLICIES
 from turns_support import NAME, Bench, Operator, until
-from watched_client import Gate
+from watched_client import Crash, Gate
 
 
 async def frozen(operator: Operator, gate: Gate) -> "asyncio.Task[object]":
@@ -26,6 +28,11 @@ async def fails_with(error: type[Exception], turn: Awaitable[object]) -> None:
         await turn
 
 
+def crashing(bench: Bench, fault: str, kind: str) -> Operator:
+    """An operator that crashes at its first write of that kind."""
+    return bench.operator(lambda _, written: fault if written == kind else "")
+
+
 async def assert_all_belongs_to_one_claim(bench: Bench, users: set[str]) -> None:
     """One claim stands, with its Job and batch file, and nothing of the loser is left."""
     names = {job.name for job in (await bench.ledger()).jobs}
@@ -36,13 +43,19 @@ async def assert_all_belongs_to_one_claim(bench: Bench, users: set[str]) -> None
 
 
 async def ready_bench(
-    bench: Bench, *, users: tuple[str, ...] = ("u1", "u2"), jobs: dict[str, object] | None = None
+    bench: Bench, *, users: tuple[str, ...] = ("u1", "u2"), batch_size: int = 10, jobs: dict[str, object] | None = None
 ) -> None:
     """A policy whose ledger has been made, and users who are due since."""
-    await bench.apply({"jobs": jobs or {}})
+    await bench.apply({"batchSize": batch_size, "jobs": jobs or {}})
     await bench.register()
     await bench.operator().turn()
     await bench.register(active=users)
+
+
+async def one_index_has_ended(bench: Bench) -> bool:
+    if await bench.kubelet.start() == len(bench.kubelet.started) == 2:
+        await bench.kubelet.end(1)
+    return any(job["status"].get("completedIndexes") for job in await bench.jobs())
 
 
 async def test_two_operators_make_one_ledger(bench: Bench) -> None:
@@ -100,6 +113,52 @@ async def test_a_claim_without_a_job_is_taken_over_and_the_late_post_adopts_it(b
     await assert_all_belongs_to_one_claim(bench, {"u1", "u2"})
     await bench.run(late)
     assert bench.kubelet.started == {"u1": 1, "u2": 1}
+
+
+async def test_an_index_is_closed_only_once_the_ledger_says_that_its_job_was_created(bench: Bench) -> None:
+    """Whoever reads that it was only claimed, and sees no Job, makes one, with all of its indexes."""
+    await ready_bench(bench, jobs={"batchesPerJob": 2}, batch_size=1)
+    with pytest.raises(Crash):
+        await crashing(bench, "crash-after", "POST job").turn()
+    await until(lambda: one_index_has_ended(bench))
+    with pytest.raises(Crash):
+        await crashing(bench, "crash-after", "PUT ledger").turn()
+    (job,) = (await bench.ledger()).jobs
+    assert (job.phase, job.open) == (Phase.CREATED, {0, 1})
+    await bench.run(bench.operator())
+    assert bench.kubelet.started == {"u1": 1, "u2": 1}
+
+
+async def test_a_claim_that_others_finished_meanwhile_is_not_created_again(bench: Bench) -> None:
+    await ready_bench(bench)
+    with pytest.raises(Crash):
+        await crashing(bench, "crash-before", "POST job").turn()
+    late, other = bench.operator(), bench.operator()
+    turn = await frozen(late, gate := late.client.hold("GET pod"))
+    await bench.run(other)
+    for name in await bench.job_names():
+        await bench.client.delete(JOBS, bench.namespace, name)
+    await until(bench.has_no_pods)
+    gate.opened.set()
+    await fails_with(ConflictError, turn)
+    assert "POST job" not in late.client.writes
+
+
+async def test_a_late_deletion_spares_the_batch_file_that_has_the_name_now(bench: Bench) -> None:
+    await ready_bench(bench)
+    late, other = bench.operator(), bench.operator()
+    claiming = late.client.hold("PUT ledger")
+    turn = await frozen(late, claiming)
+    (name,) = await bench.batch_files()
+    bench.now += 1
+    await other.turn()
+    deleting = late.client.hold("DELETE batch file")
+    claiming.opened.set()
+    await deleting.reached.wait()
+    await bench.make_again(CONFIG_MAPS, name)
+    deleting.opened.set()
+    await fails_with(ConflictError, turn)
+    assert name in await bench.batch_files()
 
 
 async def test_a_job_that_lands_after_its_claim_was_closed_starts_nothing_and_is_deleted(bench: Bench) -> None:
@@ -232,6 +291,22 @@ async def test_what_was_found_of_a_policy_is_not_told_of_one_made_in_its_place(b
     gate.opened.set()
     await fails_with(ConflictError, turn)
     assert await bench.status() == {}
+
+
+async def test_a_ledger_that_was_lost_is_made_again_by_the_spec_as_it_is_then(bench: Bench) -> None:
+    await ready_bench(bench)
+    late, other = bench.operator(), bench.operator()
+    ledger = ledger_name(NAME, bench.policy.uid)
+    await bench.client.delete(CONFIG_MAPS, bench.namespace, ledger)
+    turn = await frozen(late, gate := late.client.hold("POST ledger"))
+    await bench.edit(spec={"enabled": False})
+    await other.turn()
+    assert (await bench.status())["enabled"] is False
+    await bench.client.delete(CONFIG_MAPS, bench.namespace, ledger)
+    gate.opened.set()
+    await turn
+    assert await bench.job_names() == set()
+    assert (await bench.ledger()).generation == 2
 
 
 async def test_a_spec_that_was_superseded_on_the_way_is_not_acknowledged(bench: Bench) -> None:

@@ -60,7 +60,7 @@ class TestTheLedger:
         operator, name = await running(bench, "u1")
         await bench.client.delete(CONFIG_MAPS, bench.namespace, ledger_name(NAME, bench.policy.uid))
         await bench.client.delete(JOBS, bench.namespace, name)
-        await until(lambda: no_pods(bench))
+        await until(bench.has_no_pods)
         await operator.turn()
         await bench.run(operator)
         assert bench.kubelet.synced == {"u1": 1}
@@ -173,11 +173,6 @@ class TestJobs:
             await operator.turn()
         assert "deleting a Job that belongs to no open claim" in caplog.messages
         await until(lambda: _is(bench, {name}))
-
-
-async def no_pods(bench: Bench) -> bool:
-    await bench.kubelet.start()  # which ends those that are deleted
-    return not await bench.objects.pods()
 
 
 async def _differs(bench: Bench, names: set[str]) -> bool:
