@@ -74,7 +74,7 @@ class Kubelet:
             about = pod["metadata"]
             if about.get("deletionTimestamp"):
                 await self._kill(pod)
-            if about["uid"] in self._known or about.get("deletionTimestamp"):
+            if about["uid"] in self._known or about.get("deletionTimestamp") or "nodeName" in pod["spec"]:
                 continue
             users = await self._mounted_users(pod)
             if users is None:
@@ -87,6 +87,17 @@ class Kubelet:
             await self._bind(about["name"])
             await self._write(about["uid"], self.running[about["uid"]], "Running", {"running": {}})
         return len(self.running)
+
+    async def hold_back(self, reason: str) -> int:
+        """Every pod is given its node, and waits there for that reason. Returns: how many there are."""
+        pods = await self.client.list(PODS, self.namespace)
+        for pod in pods:
+            about = pod["metadata"]
+            if "nodeName" not in pod["spec"]:
+                await self._bind(about["name"])
+                held = Pod(about["name"], about["labels"]["job-name"], frozenset())
+                await self._write(about["uid"], held, "Pending", {"waiting": {"reason": reason, "message": "no such"}})
+        return len(pods)
 
     async def end(self, most: int = 1000) -> None:
         """Let the workers end that have run longest."""

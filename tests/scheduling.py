@@ -114,7 +114,7 @@ class World:
 
     def _turn(self) -> Plan:
         self.plans += 1
-        in_flight = frozenset(it.record.user_id for batch in self.flying.values() for it in batch.users)
+        in_flight = {it.record.user_id: self.now for batch in self.flying.values() for it in batch.users}
         users = [(record, self.states.get(user_id, NEVER_SYNCED)) for user_id, record in self.records.items()]
         result = plan(users, Tick(self.spec, self.ledger, self.now, in_flight))
         if result.cohorts is not None:

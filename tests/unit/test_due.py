@@ -34,19 +34,19 @@ CASES: dict[str, tuple[UserRecord, UserState, Tick, Decision]] = {
     "a disabled policy comes before everything": (
         user(sync_requested_at=NOON),
         NEVER_SYNCED,
-        tick_of(policy(enabled=False), in_flight={"u1"}, store_ready=False),
+        tick_of(policy(enabled=False), in_flight={"u1": NOON}, store_ready=False),
         Decision(Reason.POLICY_DISABLED),
     ),
     "without its store nothing is decided": (
         user(),
         NEVER_SYNCED,
-        tick_of(store_ready=False, in_flight={"u1"}),
+        tick_of(store_ready=False, in_flight={"u1": NOON}),
         Decision(Reason.STORE_NOT_READY),
     ),
     "in flight, however due or asked for": (
         user(sync_requested_at=NOON),
         synced(2 * HOUR),
-        tick_of(in_flight={"u1"}),
+        tick_of(in_flight={"u1": NOON}),
         Decision(Reason.IN_FLIGHT),
     ),
     "asked for by the record": (

@@ -33,6 +33,7 @@ OTHERS = {
     "a Job that is refused or runs into its deadline": (Scope(jobs=ONE_JOB, may_expire=True, may_refuse=True), Parts()),
     "Jobs that run into their deadline": (replace(IN_TURN, may_expire=True, may_delete_by_hand=False), Parts()),
     "a deletion in the foreground": (replace(IN_TURN, deletes_in_foreground=True), Parts()),
+    "Jobs whose pods can't start": (IN_TURN, Parts(gives_up_what_has_not_started=True)),
     "pods that are on no node yet": (IN_TURN, Parts(shows_pods_to_come=True)),
 }
 

@@ -108,7 +108,7 @@ class TestFullBatches:
             known("flying", soon),
             known("failed", soon, failures=1, failed_at=NOON - 29 * SECOND),
         ]
-        assert planned_ids(planned(users, in_flight={"flying"})) == [["due"]]
+        assert planned_ids(planned(users, in_flight={"flying": NOON})) == [["due"]]
 
     def test_one_s_own_interval_is_what_the_tenth_is_of(self) -> None:
         slow = user("slow", interval=HOUR), UserState(last_synced=NOON - 54 * MINUTE)
@@ -294,7 +294,7 @@ class TestCounters:
     )
 
     def test_they_count_everyone_once(self) -> None:
-        counters = planned(list(self.USERS), in_flight={"flying"}).counters
+        counters = planned(list(self.USERS), in_flight={"flying": NOON}).counters
         assert (counters.total, counters.active, counters.stale) == (6, 5, 4)
         assert (counters.due, counters.in_flight, counters.claimed) == (2, 1, 2)
         assert {reason: count for reason, count in counters.by_reason.items() if count} == {
@@ -306,7 +306,7 @@ class TestCounters:
         }
 
     def test_a_disabled_policy_has_nobody_due_and_no_next(self) -> None:
-        result = planned(list(self.USERS), policy(enabled=False), in_flight={"flying"})
+        result = planned(list(self.USERS), policy(enabled=False), in_flight={"flying": NOON})
         assert (result.counters.due, result.next_due, result.jobs, result.hold) == (0, None, (), None)
         assert (result.counters.active, result.counters.in_flight) == (5, 1)
         assert result.counters.by_reason[Reason.POLICY_DISABLED] == 6
@@ -314,7 +314,9 @@ class TestCounters:
     def test_what_a_request_still_waits_for(self) -> None:
         users = [known("served", MINUTE, last_outcome=8), known("waiting", MINUTE), known("flying", MINUTE)]
         ledger = ledger_of(policy(), request=ManualRequest("t", Scope.NAMED, 6))
-        result = planned(users, ledger=ledger, named={"served", "waiting", "flying", "stranger"}, in_flight={"flying"})
+        result = planned(
+            users, ledger=ledger, named={"served", "waiting", "flying", "stranger"}, in_flight={"flying": NOON}
+        )
         assert (result.counters.requested, result.unknown_users) == (2, frozenset({"stranger"}))
         assert planned_ids(result) == [["waiting"]]
 
@@ -337,8 +339,13 @@ class TestWhenToLookAgain:
         closes_sooner = user("a", time_zone="Europe/Berlin", interval=DAY), UserState(last_synced=NOON)
         assert planned([closes_sooner]).wake_at == instant("2026-11-25T17:00+01:00")
 
-    def test_a_user_in_flight_has_no_due_time_yet(self) -> None:
-        assert planned([known("a", MINUTE)], in_flight={"a"}).next_due is None
+    def test_users_in_flight_come_due_an_interval_after_their_claim(self) -> None:
+        result = planned([known("a", 6 * MINUTE), known("b", 2 * HOUR)], in_flight={"a": NOON - SECOND, "b": NOON})
+        assert result.next_due == NOON - SECOND + 5 * MINUTE
+        assert result.wake_at == instant("2026-11-25T17:00+00:00")
+
+    def test_users_just_claimed_do_so_too(self) -> None:
+        assert planned([known("a", 6 * MINUTE)]).next_due == NOON + 5 * MINUTE
 
 
 class TestCohorts:

@@ -92,7 +92,8 @@ def ticks(draw: st.DrawFn, users: list[User]) -> Tick:
     )
     ids = [record.user_id for record, _ in users]
     some = st.frozensets(st.sampled_from(ids)) if ids else st.just(frozenset[str]())
-    return Tick(spec, ledger, NOON, draw(some), draw(some), may_claim=draw(st.sampled_from([True, True, True, False])))
+    in_flight = {user_id: NOON - draw(st.integers(0, MINUTE)) for user_id in draw(some)}
+    return Tick(spec, ledger, NOON, in_flight, draw(some), may_claim=draw(st.sampled_from([True, True, True, False])))
 
 
 @st.composite
@@ -197,7 +198,8 @@ def _nobody_is_synced_too_soon(users: list[User], result: Plan) -> None:
 def test_a_plan_put_in_effect_leaves_nobody_of_it_due(situation: tuple[list[User], Plan]) -> None:
     users, result = situation
     tick = result.tick
-    again = plan(users, Tick(tick.spec, tick.ledger, tick.now, tick.in_flight | result.claimed, tick.named))
+    in_flight = {**tick.in_flight, **dict.fromkeys(result.claimed, NOON)}
+    again = plan(users, Tick(tick.spec, tick.ledger, tick.now, in_flight, tick.named))
     assert not again.claimed & result.claimed
 
 

@@ -45,6 +45,7 @@ class Case:
     unfinished: frozenset[int] = frozenset()
     foreign: bool = False
     enabled: bool = True
+    hopeless: bool = False
     look: Look = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,6 +57,7 @@ class Case:
             has_pods=self.pods != "none",
             has_only_unbound_pods=self.pods == "unbound",
             unfinished_indexes=self.unfinished,
+            is_hopeless=self.hopeless,
         )
         object.__setattr__(self, "look", look)
 
@@ -110,6 +112,7 @@ CASES = [
     Case("a Job that can't fail gives up its batch file first", Step.DELETE_FILE, CREATED, failing_for(STUCK)),
     Case("then it is deleted", Step.DELETE_JOB, CREATED, failing_for(STUCK), file=False),
     Case("it is deleted once", Step.WAIT, CREATED, failing_for(STUCK, deleting=True), pods="running"),
+    Case("one whose pods can't ever start likewise", Step.DELETE_FILE, CREATED, RUNNING, pods="running", hopeless=True),
     Case("what ended of it is settled first", Step.SETTLE, TWO_INDEXES, failing_for(STUCK, failed=frozenset({1}))),
     # A Job whose batch file is gone, by a person's hand or since it is being given up.
     Case("a Job without batch file is deleted", Step.DELETE_JOB, CREATED, RUNNING, file=False),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from periodic_sync.controller.creating import JobMaker
 from periodic_sync.controller.landings import Landings
@@ -45,12 +46,13 @@ class Flights:
         """These were just claimed."""
         self._files |= {file.name: file for file in files}
 
-    async def users(self, ledger: Ledger) -> frozenset[str] | None:
-        """Everyone in flight. None: the batch file of an open Job is missing, so that nobody knows."""
+    async def users(self, ledger: Ledger) -> dict[str, int] | None:
+        """Everyone in flight, and when each was claimed. None: the batch file of an open Job is missing, so that nobody
+        knows."""
         await self._read_files(ledger)
         if any(job.name not in self._files for job in ledger.jobs):
             return None
-        return frozenset().union(*(self._files[job.name].user_ids(job.open) for job in ledger.jobs))
+        return {user_id: job.claimed_at for job in ledger.jobs for user_id in self._files[job.name].user_ids(job.open)}
 
     async def tend(self, ledger: OpenLedger, users: Users, maker: JobMaker | None, *, now: int) -> Sight:
         """Do the next step for every open Job, and the ones after that, as far as they can be done now.
@@ -66,7 +68,7 @@ class Flights:
             # creates it with all of its indexes.
             ledger.stage(transitions.mark_created(ledger.ledger, sight.jobs))
             await ledger.commit()
-            looks = {job: sight.look(job) for job in ledger.ledger.jobs}
+            looks = {job: self._look(job, sight, ledger.ledger) for job in ledger.ledger.jobs}
             steps: Steps = {step: [] for step in Step}
             for job, look in looks.items():
                 steps[next_step(ledger.ledger, job, look, now=now)].append(job)
@@ -78,6 +80,12 @@ class Flights:
                 break
         self._forget(ledger.ledger)
         return sight
+
+    def _look(self, job: OpenJob, sight: Sight, ledger: Ledger) -> Look:
+        file = self._files.get(job.name)
+        if file is None or file.generation == ledger.generation:
+            return sight.look(job)
+        return replace(sight.look(job), is_hopeless=self._starts.is_hopeless(sight.pods_of(job.name), sight.now))
 
     def look_again_at(self, ledger: Ledger, *, may_create: bool, now: int) -> int | None:
         """When to look at Jobs of which no event will tell: those that may not have been created, or are given up."""

@@ -53,7 +53,7 @@ class Scheduling:
             spec=policy.spec,
             ledger=ledger.ledger,
             now=now,
-            in_flight=in_flight or frozenset(),
+            in_flight=in_flight or {},
             named=_named(asked, ledger.ledger),
             may_claim=maker is not None and in_flight is not None and not is_blocked,
         )

@@ -1,5 +1,6 @@
 """Jobs that don't get going: their POST gets no answer, no pod of theirs is made, or their pods can't start."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from periodic_sync.api.durations import SECOND
@@ -68,6 +69,12 @@ class Starts:
         if sight.pods is not None:
             self._pods_seen_at = sight.now
             self._pods = _stuck(sight, ledger) or _podless(sight, ledger)
+
+    @staticmethod
+    def is_hopeless(pods: Sequence[PodView], now: int) -> bool:
+        """Whether there are unfinished pods of a Job, and none of them can start."""
+        unfinished = [pod for pod in pods if pod.unfinished_at(now)]
+        return bool(unfinished) and all(_cannot_start(pod, now) for pod in unfinished)
 
     def may_create(self, job: OpenJob, now: int) -> bool:
         retry = self._retries.get(job.name)

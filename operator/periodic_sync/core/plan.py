@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from periodic_sync.api.names import Reason
 from periodic_sync.core.batches import Candidate, PlannedJob, fill, group, probe
-from periodic_sync.core.due import Decision, examine, judge, may_go_along
+from periodic_sync.core.due import Case, Decision, examine, judge, may_go_along
 from periodic_sync.core.ledger import Scope
 from periodic_sync.core.limits import Hold, Limits, hold, limits
 from periodic_sync.core.spread import Cohorts, cohorts_needed, latest_drop
@@ -52,7 +52,7 @@ class Plan:
     hold: Hold | None
     """What the users wait for that are due and not in `jobs`; None: there are none."""
     next_due: int | None
-    """The earliest due time in the future of a user that is not in flight."""
+    """The earliest due time in the future; of users in flight, or claimed by this plan, as if that succeeds."""
     wake_at: int | None
     """The earliest instant after this tick at which time alone could change a decision; None: never."""
     cohorts: Cohorts | None
@@ -95,7 +95,7 @@ def plan(users: Iterable[User], tick: Tick) -> Plan:
         jobs=jobs,
         counters=counters,
         hold=held,
-        next_due=survey.next_due,
+        next_due=min((at for at in (survey.next_due, _next_of_claimed(survey, jobs, tick)) if at), default=None),
         wake_at=_wake_at(survey, held, tick),
         cohorts=cohorts,
         unknown_users=survey.unknown_users,
@@ -111,6 +111,7 @@ class _Survey:
     due: list[Candidate] = field(default_factory=list)
     along: list[Candidate] = field(default_factory=list)
     backing_off: list[Candidate] = field(default_factory=list)
+    flying: list[Case] = field(default_factory=list)
     next_due: int | None = None
     unknown_users: frozenset[str] = frozenset()
 
@@ -128,6 +129,8 @@ def _survey(users: Iterable[User], tick: Tick) -> _Survey:
             counters.active += 1
             counters.stale += case.is_stale
         if decision.due_at is None:
+            if decision.reason is Reason.IN_FLIGHT:
+                survey.flying.append(case)
             continue
         if decision.due_at > tick.now:
             next_due = min(next_due, decision.due_at)
@@ -196,6 +199,13 @@ def _count_request(users: Iterable[User], tick: Tick, counters: Counters) -> fro
             continue
         counters.requested += state.last_outcome <= request.claim
     return frozenset(tick.named - found) if request.scope is Scope.NAMED else frozenset()
+
+
+def _next_of_claimed(survey: _Survey, jobs: Iterable[PlannedJob], tick: Tick) -> int | None:
+    claimed = [(case.record, tick.in_flight[case.record.user_id]) for case in survey.flying]
+    claimed += [(user.record, tick.now) for job in jobs for batch in job.batches for user in batch.users]
+    cases = (examine(record, UserState(last_synced=at), tick) for record, at in claimed)
+    return min((case.due_at for case in cases if case.is_active and case.due_at > tick.now), default=None)
 
 
 def _wake_at(survey: _Survey, held: Hold | None, tick: Tick) -> int | None:

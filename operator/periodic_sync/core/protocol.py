@@ -48,6 +48,8 @@ class Look:
     """Its unfinished pods, of which there are some, were never given to a node."""
     unfinished_indexes: frozenset[int] = frozenset()
     """Indexes with an unfinished pod, be it of this Job or of one of its name that was deleted."""
+    is_hopeless: bool = False
+    """None of its pods can start until a person mends something, and the spec has been changed since they were made."""
 
 
 class Step(StrEnum):
@@ -116,9 +118,9 @@ def _with_job(open_job: OpenJob, look: Look, job: JobSeen, now: int) -> Step:
     if ended and ended != open_job.open:
         return Step.SETTLE
     is_stuck = job.failure_target_since is not None and now - job.failure_target_since >= FAILURE_TARGET_PATIENCE
-    # Nothing of a stuck Job is to start any more, so its batch file goes first: were the Job deleted while the file is
+    # Nothing of such a Job is to start any more, so its batch file goes first: were the Job deleted while the file is
     # there, a second POST of it, long on its way, would begin it anew.
-    return _give_up(open_job, look) if is_stuck and not job.deleting else Step.WAIT
+    return _give_up(open_job, look) if (is_stuck or look.is_hopeless) and not job.deleting else Step.WAIT
 
 
 def ended_indexes(open_job: OpenJob, look: Look) -> frozenset[int]:

@@ -1,6 +1,6 @@
 """One turn of the scheduler: everything that holds for all users at one instant, worked out once."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -41,15 +41,16 @@ class ZoneNow:
 class Tick:
     """What the rules look at besides the user: one policy at one instant.
 
-    `in_flight`: ids in the batch files of the ledger's open Jobs. `named`: ids of the manual request's annotation,
-    where it carries the ledger's token. `may_claim`: False while the protocol forbids claims for now.
+    `in_flight`: those in the batch files of the ledger's open Jobs, and when each was claimed. `named`: ids of the
+    manual request's annotation, where it carries the ledger's token. `may_claim`: False while the protocol forbids
+    claims for now.
     `cohorts`: K, of the ledger or, where that is of an older drop, the one about to be fixed there.
     """
 
     spec: SyncPolicySpec
     ledger: Ledger
     now: int
-    in_flight: Set[str] = frozenset()
+    in_flight: Mapping[str, int] = field(default_factory=dict)
     named: Set[str] = frozenset()
     store_ready: bool = True
     may_claim: bool = True

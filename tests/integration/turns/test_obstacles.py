@@ -62,6 +62,47 @@ class TestRefusals:
             await operator.turn()
 
 
+class TestPodsThatCantStart:
+    async def held_back(self, bench: Bench) -> Operator:
+        """A policy whose only Job has a pod without an image."""
+        await bench.apply()
+        await bench.register(active=["u1", "u2"])
+        operator = bench.operator()
+        await operator.turn()
+
+        async def are_there() -> bool:
+            return await bench.kubelet.hold_back("ImagePullBackOff") == 1
+
+        await until(are_there)
+        bench.now += MINUTE
+        await operator.turn()
+        assert (await bench.conditions())["Ready"] == ("False", "WorkerFailing")
+        return operator
+
+    async def test_their_users_are_free_as_soon_as_the_spec_is_mended(self, bench: Bench) -> None:
+        operator = await self.held_back(bench)
+        (useless,) = await bench.job_names()
+        await bench.edit(spec={"worker": {"image": "registry.example.com/worker:2"}})
+        bench.now += MINUTE
+
+        async def is_gone() -> bool:
+            await bench.kubelet.start()
+            return useless not in await bench.job_names()
+
+        await bench.turns_until(operator, is_gone)
+        await bench.run(operator)
+        assert bench.kubelet.synced == {"u1": 1, "u2": 1}
+        assert {state.failures for state in (await bench.states()).values()} == {0}
+
+    async def test_they_are_waited_for_while_the_spec_stays(self, bench: Bench) -> None:
+        operator = await self.held_back(bench)
+        names = await bench.job_names()
+        bench.now += MINUTE
+        await operator.turn()
+        assert await bench.job_names() == names
+        assert await bench.in_flight() == {"u1", "u2"}
+
+
 class TestWhatAPersonHasToMend:
     async def test_an_unknown_time_zone(self, bench: Bench) -> None:
         await bench.apply({"marketHours": {"timeZone": "Mars/Olympus"}})

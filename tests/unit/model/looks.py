@@ -44,7 +44,8 @@ class Looks:
         known = self._readings.get(claim)
         if known is None:
             coming = frozenset(index for index, pod in claim.strays if pod == COMING and self.parts.shows_pods_to_come)
-            see = {"file": claim.has_file, "job": _see_job(claim), "pods": _see_pods(claim, coming)}
+            job = _see_job(claim, gives_up_early=self.parts.gives_up_what_has_not_started)
+            see = {"file": claim.has_file, "job": job, "pods": _see_pods(claim, coming)}
             known = self._readings[claim] = tuple(see[what] for what in self.parts.look_order)
         return known
 
@@ -95,14 +96,15 @@ class Looks:
         return me._replace(at=At.STORE, then=me.at)
 
 
-def _see_job(claim: Claim) -> JobLook | None:
+def _see_job(claim: Claim, *, gives_up_early: bool) -> JobLook | None:
     job = claim.job
     if job is None:
         return None
     completed, failed = (
         frozenset(index for index, pod in enumerate(job.pods) if pod == end) for end in (SUCCEEDED, FAILED)
     )
-    return JobLook(job.uid, completed, failed, job.is_finished, 0 if job.is_failing else None, job.is_deleting)
+    is_stuck = job.is_failing or (gives_up_early and set(job.pods) == {NOT_STARTED})
+    return JobLook(job.uid, completed, failed, job.is_finished, 0 if is_stuck else None, job.is_deleting)
 
 
 def _see_pods(claim: Claim, coming: frozenset[int]) -> PodsLook:

@@ -136,14 +136,15 @@ class Operators:
         yield from self._writes(turn, told, ledger, late)
 
     def _check_tallies(self, turn: Turn, endings: Endings) -> None:
-        """Evidence is lost with a Job that is deleted by hand or because it does not end, or that runs although its
-        claim was abandoned."""
+        """Evidence is lost with a Job that is deleted by hand, or as it does not start or end, or that runs although
+        its claim was abandoned."""
         entry = self.functions.entry(turn.ledger, turn.me.claim)
         assert entry is not None
         is_exact = (
             self.scope.checks_totals
             and turn.world.deleted_by_hand != turn.me.claim
             and not turn.claim.has_expired
+            and not self.parts.gives_up_what_has_not_started
             and entry.phase is not Phase.ABANDONED
         )
         for index, ending in endings:

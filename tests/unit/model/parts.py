@@ -34,5 +34,7 @@ class Parts:
     deletes_unmatched_jobs: bool = True
     lists_files_before_writing: bool = True
     needs_every_batch_file: bool = True
+    gives_up_what_has_not_started: bool = False
+    """Whether a Job of which no pod has started counts as stuck. It may start in that very moment."""
     shows_pods_to_come: bool = False
     """Whether a pod that is on no node yet is among those that a look shows. Either may be: it may not be made yet."""
