@@ -369,7 +369,7 @@ class TestWhenCohortsAreFixed:
 
 
 def test_a_drop_moves_nobody_before_the_new_interval() -> None:
-    assert drop_due(Drop(100, 50, 20), last_synced=95, due_before=145, user_id="u", cohorts=1) == 115
+    assert drop_due(Drop(100, 50, 20), last_synced=95, due_before=145, who="u", cohorts=1) == 115
 
 
 TOKENS = {"0xa": NOON - 10 * MINUTE, "0xb": NOON - 4 * MINUTE, "0xc": NOON}

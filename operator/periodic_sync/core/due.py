@@ -11,7 +11,8 @@ from periodic_sync.api.durations import MINUTE
 from periodic_sync.api.names import Priority, Reason
 from periodic_sync.core.ledger import Scope
 from periodic_sync.core.outcomes import back_off
-from periodic_sync.core.tick import CLOCK_SKEW, Tick, own_interval
+from periodic_sync.core.spread import Who
+from periodic_sync.core.tick import CLOCK_SKEW, Tick, ZoneNow, own_interval
 from periodic_sync.core.users import UserRecord, UserState
 
 TOKEN_OVERLAP = 5 * MINUTE
@@ -82,14 +83,23 @@ def examine(record: UserRecord, state: UserState, tick: Tick) -> Case:
     if last > now + CLOCK_SKEW:
         # The clock was set back. How old the data is nobody knows; the next sync says so again.
         return Case(record, state, is_active, interval, now, False, backs_off_until)
-    due_at = zone.due_at(last, record.user_id, tick.cohorts) if own is None else last + own
-    stale_from = last + max(tick.spec.thresholds.stale, own or 0)
-    if due_at <= stale_from < due_at + STALE_GRACE:
-        stale_from = due_at + STALE_GRACE
-    due_at = min(due_at, stale_from + 1)
+    due_at, stale_from = due_times(last, record.user_id, own, zone, tick)
     if state.failures or state.unexplained:
         due_at = min(due_at, backs_off_until or now)  # to be tried again, however young the data is
     return Case(record, state, is_active, interval, due_at, now > stale_from, backs_off_until)
+
+
+def due_times(last_synced: int, who: Who, own: int | None, zone: ZoneNow, tick: Tick) -> tuple[int, int]:
+    """When somebody comes due who succeeded last, and after which instant they are stale.
+
+    own: their own interval as it counts, None for the policy's in their `zone`. Neither is earlier for one who was
+    synced later, nor the first for one at a later place; stores that keep users in an order rely on it.
+    """
+    due_at = zone.due_at(last_synced, who, tick.cohorts) if own is None else last_synced + own
+    stale_from = last_synced + max(tick.spec.thresholds.stale, own or 0)
+    if due_at <= stale_from < due_at + STALE_GRACE:
+        stale_from = due_at + STALE_GRACE
+    return min(due_at, stale_from + 1), stale_from
 
 
 def _back_off_end(state: UserState, now: int) -> int:

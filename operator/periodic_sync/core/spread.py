@@ -47,27 +47,39 @@ class Spread:
         """Whoever was synced since then is spread out already."""
         return self.drops[-1].moment
 
-    def due_at(self, last_synced: int, user_id: str, cohorts: int) -> int:
+    def due_at(self, last_synced: int, who: "Who", cohorts: int) -> int:
         """When a user comes due who was last synced before `since`."""
         due = last_synced + self.drops[0].old
         for drop in self.drops:
-            due = drop_due(drop, last_synced, due, user_id, cohorts)
+            due = drop_due(drop, last_synced, due, who, cohorts)
         return due
 
 
-def drop_due(drop: Drop, last_synced: int, due_before: int, user_id: str, cohorts: int) -> int:
+def drop_due(drop: Drop, last_synced: int, due_before: int, who: "Who", cohorts: int) -> int:
     """When a user comes due after a drop that would have come due at `due_before` without it.
 
     A rise fits the formula too: `last + new` is then later than anything else in it.
     """
-    offset = drop.new * cohort_of(user_id, cohorts) // cohorts
+    offset = drop.new * cohort_of(who, cohorts) // cohorts
     return max(last_synced + drop.new, min(drop.moment + offset, due_before))
 
 
-def cohort_of(user_id: str, cohorts: int) -> int:
-    """The user's cohort, 0 to `cohorts - 1`: the same in every process and at every drop with as many cohorts."""
-    digest = blake2b(user_id.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") * cohorts >> 64
+PLACES = 1 << 64
+"""Of users among each other, by the hash of their id."""
+
+Who = str | int
+"""A user's id or, where somebody at a place is asked for, that place."""
+
+
+def place_of(user_id: str) -> int:
+    """The user's place, 0 to `PLACES - 1`: the same in every process, at every drop and in every store."""
+    return int.from_bytes(blake2b(user_id.encode(), digest_size=8).digest(), "big")
+
+
+def cohort_of(who: Who, cohorts: int) -> int:
+    """The user's cohort, 0 to `cohorts - 1`, in the order of places."""
+    place = place_of(who) if isinstance(who, str) else who
+    return place * cohorts // PLACES
 
 
 def cohorts_needed(active: int, batch_size: int) -> int:

@@ -8,7 +8,7 @@ from periodic_sync.api.durations import SECOND
 from periodic_sync.api.spec import SyncPolicySpec
 from periodic_sync.core.calendar import UnknownTimeZoneError, calendar_for
 from periodic_sync.core.ledger import Ledger, ManualRequest
-from periodic_sync.core.spread import Calendars, Drop, Spread, drop_due, drops_in_force, interval_in
+from periodic_sync.core.spread import Calendars, Drop, Spread, Who, drop_due, drops_in_force, interval_in
 from periodic_sync.core.users import UserRecord
 
 CLOCK_SKEW = 5 * SECOND
@@ -26,15 +26,15 @@ class ZoneNow:
     """When the market opens or closes next; None: never."""
     next_interval: int
 
-    def due_at(self, last_synced: int, user_id: str, cohorts: int) -> int:
+    def due_at(self, last_synced: int, who: Who, cohorts: int) -> int:
         """When a user without an interval of its own comes due. Looks one opening or closing ahead."""
         if self.spread is not None and last_synced < self.spread.since:
-            due = self.spread.due_at(last_synced, user_id, cohorts)
+            due = self.spread.due_at(last_synced, who, cohorts)
         else:
             due = last_synced + self.interval
         if self.next_change is None or due < self.next_change or self.next_interval == self.interval:
             return due
-        return drop_due(Drop(self.next_change, self.interval, self.next_interval), last_synced, due, user_id, cohorts)
+        return drop_due(Drop(self.next_change, self.interval, self.next_interval), last_synced, due, who, cohorts)
 
 
 @dataclass(frozen=True)
