@@ -31,6 +31,7 @@ _PACKAGES = {
     "pip": "python3-pip",
     "buildah": "buildah",
     "debootstrap": "debootstrap",
+    "redis-check-rdb": "redis-tools",
 }
 
 CONTROL_PLANE_TOOLS = ("openssl",)

@@ -1,0 +1,213 @@
+"""Where the server is that takes writes: said by the URL, by the Sentinels, or by the cluster."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from periodic_sync.stores.redis.commands import Command
+from periodic_sync.stores.redis.node import Access, Node
+from periodic_sync.stores.redis.troubles import RedisNotReady, WrongCredentials
+from periodic_sync.stores.redis.urls import Address, Mode
+
+SENTINEL_SECONDS = 5.0
+"""After a failover by hand the old primary goes on taking writes, for ten seconds and more, which are then lost: the
+Sentinels are asked so often, trouble or not."""
+_SHARE = 0.4
+"""Of the time that a call has, for asking one server where the primary is, so that there is time for another."""
+
+
+class Topology(Protocol):
+    """Answers are kept until `forget`."""
+
+    async def primary(self, slot: int) -> Address:
+        """The server that takes writes for a slot. Raises: RedisNotReady."""
+        ...
+
+    async def primaries(self) -> Sequence[Address]:
+        """All servers that take writes. Raises: RedisNotReady."""
+        ...
+
+    def forget(self) -> None:
+        """The answers are doubtful: ask anew the next time."""
+        ...
+
+
+def topology(access: Access, clock: Callable[[], float] = time.monotonic) -> Topology:
+    """clock: seconds that only go forward."""
+    if access.url.mode is Mode.SENTINEL:
+        return Sentinels(access, clock)
+    return Cluster(access) if access.url.mode is Mode.CLUSTER else Standalone(access.url.hosts[0])
+
+
+async def ask(access: Access, address: Address, command: Command) -> Any:
+    """One command over a connection of its own. Raises: RedisNotReady, whatever goes wrong."""
+    try:
+        return await _ask(access, address, command, authenticate=access.url.mode is Mode.CLUSTER)
+    except WrongCredentials:
+        if access.url.mode is Mode.CLUSTER or access.url.password is None:
+            raise
+        # Sentinels mostly have no password; where they have one it is, as in the usual charts, the servers' own.
+        return await _ask(access, address, command, authenticate=True)
+
+
+async def _ask(access: Access, address: Address, command: Command, *, authenticate: bool) -> Any:
+    node = Node(access, address, authenticate=authenticate)
+    try:
+        async with asyncio.timeout(access.seconds * _SHARE):
+            return await node.execute(command)
+    except TimeoutError as error:
+        raise RedisNotReady(f"Redis at {address} does not answer in time", passes=True) from error
+    finally:
+        await node.retire()
+
+
+class Standalone:
+    """The server that the URL names."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    async def primary(self, slot: int) -> Address:
+        return self._address
+
+    async def primaries(self) -> Sequence[Address]:
+        return [self._address]
+
+    def forget(self) -> None:
+        pass
+
+
+class Sentinels:
+    """The primary, by the word of a majority of the Sentinels, or of all that answer."""
+
+    def __init__(self, access: Access, clock: Callable[[], float]) -> None:
+        self._access = access
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._known: Address | None = None
+        self._asked_at = 0.0
+
+    async def primary(self, slot: int) -> Address:
+        async with self._lock:
+            if self._known and self._clock() - self._asked_at < SENTINEL_SECONDS:
+                return self._known
+            try:
+                self._known = await self._ask_all()
+            except RedisNotReady:
+                # Without Sentinels there is no failover either: the primary of before is still the one.
+                if self._known is None:
+                    raise
+            self._asked_at = self._clock()
+            return self._known
+
+    async def primaries(self) -> Sequence[Address]:
+        return [await self.primary(0)]
+
+    def forget(self) -> None:
+        self._known = None
+
+    async def _ask_all(self) -> Address:
+        hosts, answers, troubles = self._access.url.hosts, [], []
+        asking = {asyncio.create_task(self._ask(host)) for host in hosts}
+        try:
+            for answer in asyncio.as_completed(list(asking)):
+                try:
+                    answers.append(await answer)
+                except RedisNotReady as trouble:
+                    troubles.append(trouble)
+                if len(answers) * 2 > len(hosts):
+                    break
+        finally:
+            await _end(asking)
+        if answers:
+            return max(answers)[1]  # the configuration of the latest epoch
+        # What a person must do something about comes first.
+        raise min(troubles, key=lambda trouble: trouble.passes)
+
+    async def _ask(self, host: Address) -> tuple[int, Address]:
+        """Returns: epoch and address of the primary, as one Sentinel knows it."""
+        name = self._access.url.master
+        try:
+            answer = await ask(self._access, host, ("SENTINEL", "MASTER", name))
+        except WrongCredentials as trouble:
+            raise WrongCredentials(f"Sentinel: {trouble}") from trouble
+        except RedisNotReady as trouble:
+            if "No such master" in trouble.answer:
+                raise RedisNotReady(
+                    f"The Sentinel at {host} knows no primary of the name in the URL: correct it there; "
+                    f"`redis-cli -h {host.host} -p {host.port} sentinel masters` lists the names"
+                ) from trouble
+            raise RedisNotReady(f"Sentinel: {trouble}", passes=trouble.passes) from trouble
+        fields = dict(zip(answer[::2], answer[1::2], strict=False))
+        return int(fields[b"config-epoch"]), Address(fields[b"ip"].decode(), int(fields[b"port"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    first: int
+    last: int
+    primary: Address
+
+
+class Cluster:
+    """The primary of each slot, by the word of the first server that answers."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._lock = asyncio.Lock()
+        self._slots: Sequence[_Slots] = ()
+        self._servers: Sequence[Address] = ()
+
+    async def primary(self, slot: int) -> Address:
+        for slots in await self._map():
+            if slots.first <= slot <= slots.last:
+                return slots.primary
+        self.forget()
+        raise RedisNotReady(
+            "The Redis Cluster has no server for this policy's keys: see `redis-cli cluster info` and `redis-cli "
+            "--cluster check`",
+            passes=True,
+        )
+
+    async def primaries(self) -> Sequence[Address]:
+        return sorted({slots.primary for slots in await self._map()})
+
+    def forget(self) -> None:
+        self._slots = ()
+
+    async def _map(self) -> Sequence[_Slots]:
+        async with self._lock:
+            if not self._slots:
+                self._slots = await self._ask()
+            return self._slots
+
+    async def _ask(self) -> Sequence[_Slots]:
+        troubles = []
+        # What the URL names may have moved away by now, and what was found once may be gone: each is tried.
+        for server in dict.fromkeys((*self._servers, *self._access.url.hosts)):
+            try:
+                answer = await ask(self._access, server, ("CLUSTER", "SLOTS"))
+            except RedisNotReady as trouble:
+                troubles.append(trouble)
+                continue
+            slots = [_Slots(first, last, _address(nodes[0], server)) for first, last, *nodes in answer]
+            self._servers = sorted({_address(node, server) for _, _, *nodes in answer for node in nodes})
+            return slots
+        raise min(troubles, key=lambda trouble: trouble.passes)
+
+
+def _address(node: Sequence[Any], asked: Address) -> Address:
+    """A node of CLUSTER SLOTS; one that does not know its own host is the one that was asked."""
+    host = (node[0] or b"").decode()
+    return Address(host if host not in ("", "?") else asked.host, int(node[1]))
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError, RedisNotReady):
+            await task
