@@ -27,6 +27,7 @@ from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import NEVER_SYNCED
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
+from periodic_sync.stores.configmap import ConfigMapStore
 
 Object = dict[str, Any]
 NAMES = ("idle-0", "idle-1", "idle-2", "idle-3")
@@ -86,6 +87,7 @@ async def _prepare(cluster: Cluster, name: str) -> None:
 async def _sync_everyone(client: KubeClient, policy: SyncPolicy, ref: PolicyRef) -> list[User]:
     """As batches of ten that ended well just now. Returns: the users as planning gets them."""
     store, now = open_store(client, ref, policy.spec.store), _now()
+    assert isinstance(store, ConfigMapStore)
     records = (await store.read(now)).records
     active = [each for each in records.values() if now - each.last_active <= policy.spec.thresholds.active]
     await store.apply(

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -18,6 +18,23 @@ NOW = 1_769_851_800_000
 WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
 
 
+class Contents(Protocol):
+    """All that a store holds; fields as in `Report`."""
+
+    @property
+    def records(self) -> Mapping[str, UserRecord]: ...
+    @property
+    def states(self) -> Mapping[str, UserState]: ...
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def problems(self) -> tuple[str, ...]: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def highest_claim(self) -> int: ...
+
+
 class Bench(Protocol):
     """A new, empty store, as applications and operators see it."""
 
@@ -31,6 +48,10 @@ class Bench(Protocol):
 
     async def remove(self, user_id: str) -> None:
         """Remove a record as an application does."""
+        ...
+
+    async def contents(self, store: Store, now: int) -> Contents:
+        """All that the store holds, as an operator reads it at that instant."""
         ...
 
 
@@ -63,7 +84,7 @@ class StoreContract:
     """The tests. Each takes a `bench` of its own."""
 
     async def test_a_new_store_is_empty_and_ready(self, bench: Bench) -> None:
-        snapshot = await bench.open().read(NOW)
+        snapshot = await bench.contents(bench.open(), NOW)
         assert (dict(snapshot.records), dict(snapshot.states)) == ({}, {})
         assert (snapshot.skipped, snapshot.problems, snapshot.warnings, snapshot.highest_claim) == (0, (), (), 0)
 
@@ -71,20 +92,20 @@ class StoreContract:
         store = bench.open()
         await bench.write("u1", record())
         await bench.write("u2", record(interval="2m", timeZone="Asia/Tokyo"))
-        assert (await store.read(NOW)).records == {
+        assert (await bench.contents(store, NOW)).records == {
             "u1": UserRecord("u1", WALLET, NOW),
             "u2": UserRecord("u2", WALLET, NOW, 2 * MINUTE, "Asia/Tokyo"),
         }
         await bench.write("u1", record(active=NOW + 1_000))
         await bench.remove("u2")
-        assert (await store.read(NOW)).records == {"u1": UserRecord("u1", WALLET, NOW + 1_000)}
+        assert (await bench.contents(store, NOW)).records == {"u1": UserRecord("u1", WALLET, NOW + 1_000)}
 
     async def test_malformed_records_stop_nobody_and_are_named_without_their_wallet(self, bench: Bench) -> None:
         await bench.write("good", record())
         await bench.write("half", record(interval="often"))
         await bench.write("bad", "{")
         await bench.write("ahead", record(active=NOW + 6 * MINUTE))
-        snapshot = await bench.open().read(NOW)
+        snapshot = await bench.contents(bench.open(), NOW)
         assert snapshot.records.keys() == {"good", "half"}
         assert snapshot.skipped == 3
         told = "\n".join(snapshot.problems)
@@ -94,17 +115,17 @@ class StoreContract:
     async def test_a_record_that_was_too_far_ahead_counts_once_it_is_not(self, bench: Bench) -> None:
         store = bench.open()
         await bench.write("u1", record(active=NOW + 6 * MINUTE))
-        assert (await store.read(NOW)).records == {}
-        assert (await store.read(NOW + MINUTE)).records.keys() == {"u1"}
-        assert (await store.read(NOW)).records == {}
+        assert (await bench.contents(store, NOW)).records == {}
+        assert (await bench.contents(store, NOW + MINUTE)).records.keys() == {"u1"}
+        assert (await bench.contents(store, NOW)).records == {}
 
     async def test_outcomes_are_durable_and_seen_by_every_operator(self, bench: Bench) -> None:
         store, other = bench.open(), bench.open()
         await bench.write("u1", record())
-        assert (await other.read(NOW)).states == {}
+        assert (await bench.contents(other, NOW)).states == {}
         await store.apply([outcome("u1")])
         for reader in (store, other, bench.open()):
-            snapshot = await reader.read(NOW)
+            snapshot = await bench.contents(reader, NOW)
             assert snapshot.states == {"u1": synced()}
             assert snapshot.highest_claim == NOW
 
@@ -114,25 +135,25 @@ class StoreContract:
         await frozen.read(NOW)
         for applier, outcomes in [(store, [first]), (store, [second]), (store, [first]), (frozen, [first, second])]:
             await applier.apply(outcomes)
-        assert (await bench.open().read(NOW)).states == folded([first, second])
-        assert (await store.read(NOW)).states["u1"].failures == 2
+        assert (await bench.contents(bench.open(), NOW)).states == folded([first, second])
+        assert (await bench.contents(store, NOW)).states["u1"].failures == 2
 
     async def test_two_outcomes_of_a_user_in_one_call_apply_in_the_order_of_their_claims(self, bench: Bench) -> None:
         store = bench.open()
         outcomes = [outcome("u1", Ending.FAILED, claim=NOW + 1), outcome("u1", Ending.FAILED)]
         await store.apply(outcomes)
-        assert (await store.read(NOW)).states == folded(outcomes)
+        assert (await bench.contents(store, NOW)).states == folded(outcomes)
 
     async def test_nothing_to_apply_is_fine(self, bench: Bench) -> None:
         store = bench.open()
         await store.apply([])
-        assert (await store.read(NOW)).states == {}
+        assert (await bench.contents(store, NOW)).states == {}
 
     async def test_every_field_of_a_state_survives(self, bench: Bench) -> None:
         outcomes = [outcome(f"user.{ending}:x@y-z", ending, request=NOW - 5) for ending in Ending]
         outcomes += [outcome(one.user_id, Ending.RETURNED, claim=NOW + 7) for one in outcomes]
         await bench.open().apply(outcomes)
-        assert (await bench.open().read(NOW)).states == folded(outcomes)
+        assert (await bench.contents(bench.open(), NOW)).states == folded(outcomes)
 
     async def test_operators_that_apply_at_once_lose_nothing(self, bench: Bench) -> None:
         operators, history = [bench.open() for _ in range(3)], []
@@ -145,7 +166,7 @@ class StoreContract:
             await asyncio.gather(*(operator.apply(batches[i] + batches[i - 1]) for i, operator in enumerate(operators)))
             history += [one for batch in batches for one in batch]
         for operator in (*operators, bench.open()):
-            assert (await operator.read(NOW)).states == folded(history)
+            assert (await bench.contents(operator, NOW)).states == folded(history)
 
     async def test_a_long_history_comes_to_what_the_rules_say(self, bench: Bench) -> None:
         dice = random.Random(4)
@@ -157,14 +178,14 @@ class StoreContract:
             history += batch
         expected = folded(history)
         for store in (*stores, bench.open()):
-            snapshot = await store.read(NOW)
+            snapshot = await bench.contents(store, NOW)
             assert snapshot.states == expected
             assert snapshot.highest_claim == NOW + 59
 
     @pytest.mark.parametrize("count", [1_000])
     async def test_many_outcomes_at_once(self, bench: Bench, count: int) -> None:
         await bench.open().apply([outcome(f"user-{n}") for n in range(count)])
-        assert len((await bench.open().read(NOW)).states) == count
+        assert len((await bench.contents(bench.open(), NOW)).states) == count
 
     async def test_state_outlives_its_record_for_a_day(self, bench: Bench) -> None:
         store = bench.open()
@@ -180,11 +201,14 @@ class StoreContract:
         await bench.remove("returns")
         await store.tidy(NOW + 3 * HOUR)
         await bench.open().tidy(NOW + DAY + HOUR - 1)
-        assert (await store.read(NOW)).states.keys() == {"stays", "leaves", "returns"}
+        assert (await bench.contents(store, NOW)).states.keys() == {"stays", "leaves", "returns"}
         await bench.open().tidy(NOW + DAY + 2 * HOUR)
-        assert (await store.read(NOW)).states == {"stays": synced(NOW - 9 * DAY), "returns": synced(NOW - 9 * DAY)}
+        assert (await bench.contents(store, NOW)).states == {
+            "stays": synced(NOW - 9 * DAY),
+            "returns": synced(NOW - 9 * DAY),
+        }
         await store.tidy(NOW + DAY + 5 * HOUR)
-        assert (await bench.open().read(NOW)).states.keys() == {"stays"}
+        assert (await bench.contents(bench.open(), NOW)).states.keys() == {"stays"}
 
     async def test_nobody_claimed_within_a_day_is_forgotten(self, bench: Bench) -> None:
         store = bench.open()
@@ -192,6 +216,6 @@ class StoreContract:
         await store.tidy(NOW)
         await store.apply([outcome("u1", claim=NOW + 20 * HOUR)])
         await store.tidy(NOW + 30 * HOUR)
-        assert (await store.read(NOW)).states.keys() == {"u1"}
+        assert (await bench.contents(store, NOW)).states.keys() == {"u1"}
         await store.tidy(NOW + 46 * HOUR)
-        assert (await store.read(NOW)).states == {}
+        assert (await bench.contents(store, NOW)).states == {}

@@ -27,7 +27,7 @@ from periodic_sync.kube.client import KubeClient, Object
 from periodic_sync.kube.ledgers import Ledgers
 from periodic_sync.kube.policy_objects import PolicyObjects
 from periodic_sync.kube.resources import CONFIG_MAPS, EVENTS, JOBS, SYNC_POLICIES, Resource
-from periodic_sync.stores.base import Snapshot
+from periodic_sync.stores.configmap import ConfigMapStore, Snapshot
 from policy_support import Spec, merged, policy_body, spec_with
 from store_contract import rfc_3339
 from watched_client import WatchedClient
@@ -169,7 +169,9 @@ class Bench:
 
     async def snapshot(self) -> Snapshot:
         spec = (await self.client.get(SYNC_POLICIES, self.namespace, NAME))["spec"]
-        return await open_store(self.client, self.policy, SyncPolicySpec.model_validate(spec).store).read(self.now)
+        store = open_store(self.client, self.policy, SyncPolicySpec.model_validate(spec).store)
+        assert isinstance(store, ConfigMapStore)
+        return await store.read(self.now)
 
     async def states(self) -> dict[str, UserState]:
         return dict((await self.snapshot()).states)

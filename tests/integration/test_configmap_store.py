@@ -23,8 +23,8 @@ from periodic_sync.kube.config_maps import KubeConfigMaps  # noqa: E402
 from periodic_sync.kube.connect import connected  # noqa: E402
 from periodic_sync.kube.resources import Resource  # noqa: E402
 from periodic_sync.stores import configmap  # noqa: E402
-from periodic_sync.stores.base import Owner, Snapshot, StoreNotReady  # noqa: E402
-from periodic_sync.stores.configmap import MOST_SHARDS, ConfigMapStore  # noqa: E402
+from periodic_sync.stores.base import Owner, Store, StoreNotReady  # noqa: E402
+from periodic_sync.stores.configmap import MOST_SHARDS, ConfigMapStore, Snapshot  # noqa: E402
 from store_contract import NOW, WALLET, StoreContract, folded, outcome, record, synced  # noqa: E402
 from store_support import Object, Watched  # noqa: E402
 
@@ -62,6 +62,10 @@ class ConfigMapBench:
     async def create(self, name: str, data: Mapping[str, str] | None = None, **metadata: Any) -> Object:
         body = {"metadata": {"name": name, **metadata}, "data": dict(data or {})}
         return await self.maps.create(self.namespace, {"apiVersion": "v1", "kind": "ConfigMap", **body})
+
+    async def contents(self, store: Store, now: int) -> Snapshot:
+        assert isinstance(store, ConfigMapStore)
+        return await store.read(now)
 
     async def state_objects(self) -> dict[str, Object]:
         """The operator's own objects, by the last words of their names."""

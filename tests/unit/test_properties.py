@@ -2,6 +2,7 @@
 
 import random
 from itertools import pairwise
+from statistics import median
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -266,8 +267,8 @@ def test_a_day_s_ill_luck_breaks_no_gap_and_one_poison_user_stops_nobody(seed: i
     others = [state for user_id, state in world.states.items() if user_id != "u3"]
     assert all(state.last_synced and state.last_synced >= NOON + 2 * HOUR for state in others)
     assert world.states["u3"].failures > 3
-    alone = [size for at, size, _ in world.batches[-200:] if at]
-    assert max(alone) == 10
+    together = [size for _, size, _ in world.batches[-200:] if size > 1]
+    assert median(together) >= 5, "one poison user keeps the batches of the others small"
 
 
 @settings(max_examples=10, deadline=None)

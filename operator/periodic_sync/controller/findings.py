@@ -39,8 +39,8 @@ def is_enabled(body: Object) -> bool:
 
 def note_users(draft: Draft, users: Users) -> None:
     draft.note(store_obstacle=users.obstacle)
-    if users.snapshot is not None:
-        draft.note(is_store_read=True, skipped=users.snapshot.skipped, store_note=users.note())
+    if users.report is not None:
+        draft.note(is_store_read=True, skipped=users.report.skipped, store_note=users.note())
 
 
 def blocked_by(sight: Sight) -> Obstacle | None:

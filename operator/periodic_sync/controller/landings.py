@@ -47,14 +47,14 @@ class Landings:
 
         Returns: whether the store has it; if not, nothing may be closed. Raises: ApiError.
         """
-        fresh: list[tuple[str, int]] = []
-        for job, indexes in ending.items():
-            for index in indexes:
-                key = (job.name, index)
-                if key not in self._landed:
-                    self._landed[key] = _judge(job, index, files.get(job.name), sight, users.states)
-                if key not in self._stored:
-                    fresh.append(key)
+        landing = {(job.name, index): job for job, indexes in ending.items() for index in indexes}
+        unjudged = landing.keys() - self._landed.keys()
+        states = await users.states(_users_of(unjudged, files)) if unjudged else {}
+        if states is None:
+            return False
+        for name, index in unjudged:
+            self._landed[name, index] = _judge(landing[name, index], index, files.get(name), sight, states)
+        fresh = [key for key in landing if key not in self._stored]
         if not await users.apply([outcome for key in fresh for outcome in self._landed[key].outcomes]):
             return False
         self._stored |= set(fresh)
@@ -91,6 +91,10 @@ class Landings:
         still_open = {(job.name, index) for job in ledger.jobs for index in job.open}
         self._landed = {key: landing for key, landing in self._landed.items() if key in still_open}
         self._stored &= still_open
+
+
+def _users_of(indexes: Iterable[tuple[str, int]], files: Mapping[str, BatchFile]) -> frozenset[str]:
+    return frozenset().union(*(files[name].user_ids([index]) for name, index in indexes if name in files))
 
 
 def _judge(job: OpenJob, index: int, file: BatchFile | None, sight: Sight, states: Mapping[str, UserState]) -> _Landing:

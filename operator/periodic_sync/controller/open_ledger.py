@@ -12,8 +12,6 @@ class OpenLedger:
         self._ledgers = ledgers
         self._version = version
         self._staged = version.ledger
-        self.writes = 0
-        """How many there were in this turn."""
 
     @property
     def ledger(self) -> Ledger:
@@ -31,7 +29,6 @@ class OpenLedger:
         """Write what is staged, if it changes anything. Raises: ConflictError where the race was lost, ApiError."""
         if not self.is_written:
             self._version = await self._ledgers.swap(self._version, self._staged)
-            self.writes += 1
 
     async def confirm(self) -> None:
         """Make sure that this is still the ledger. Raises: ConflictError where it is not, ApiError."""

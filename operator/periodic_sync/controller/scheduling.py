@@ -12,7 +12,7 @@ from periodic_sync.controller.storytelling import Storyteller
 from periodic_sync.controller.users import Users
 from periodic_sync.core import transitions
 from periodic_sync.core.ledger import Ledger, Scope
-from periodic_sync.core.plan import DUE, Plan, plan
+from periodic_sync.core.plan import DUE, Plan, drop_to_spread, plan_for, with_cohorts
 from periodic_sync.core.requests import Asked, read_request
 from periodic_sync.core.status import Counts
 from periodic_sync.core.tick import Tick
@@ -39,11 +39,11 @@ class Scheduling:
         *,
         is_blocked: bool,
         now: int,
-    ) -> Plan:
+    ) -> Plan | None:
         """Plan on users that were read after the ledger, and claim what was planned.
 
         `maker`: None where Jobs can't be made. `is_blocked`: something else forbids claims for now.
-        Raises: ConflictError, SupersededError, ApiError.
+        Returns: None where the store has failed meanwhile. Raises: ConflictError, SupersededError, ApiError.
         """
         asked = read_request(policy.annotations)
         is_new = asked is not None and _take(asked, ledger, users)
@@ -57,7 +57,9 @@ class Scheduling:
             named=_named(asked, ledger.ledger),
             may_claim=maker is not None and in_flight is not None and not is_blocked,
         )
-        made = plan(users.all(), tick)
+        made = await self._plan(users, tick)
+        if made is None:
+            return None
         self.story.tell(made)
         if is_new and asked is not None:
             await self._tell_request(asked, made)
@@ -66,6 +68,17 @@ class Scheduling:
             files = await claim(made, ledger, maker, highest_in_store=users.highest_claim, now=self.clock())
             self.flights.took_off(files)
         return made
+
+    @staticmethod
+    async def _plan(users: Users, tick: Tick) -> Plan | None:
+        active: int | None = 0
+        if drop_to_spread(tick) is not None:
+            active = await users.active(tick.now - tick.spec.thresholds.active)
+        if active is None:
+            return None
+        tick, cohorts = with_cohorts(tick, active)
+        population = await users.population(tick)
+        return plan_for(population, tick, cohorts) if population is not None else None
 
     async def _drop_what_nobody_asks_for(self, asked: Asked | None, ledger: OpenLedger) -> None:
         """The ids of a named request are only in the annotation: without them it can't go on."""

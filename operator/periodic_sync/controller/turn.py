@@ -91,6 +91,8 @@ class PolicyTurns:
     async def stopped(self) -> None:
         """No turn follows."""
         self._services.store_watch.forget(self._policy.uid)
+        if self._store is not None:
+            await self._store[1].close()
 
     async def recovered(self, error: str, seconds: float) -> None:
         """Say why nothing was scheduled for a while, now that it can be said."""
@@ -163,17 +165,16 @@ class PolicyTurns:
         maker, no_maker = await self._maker(policy)
         no_zone = unknown_zone(policy)
         draft.note(stalled=no_zone or no_maker)
-        users = Users(self._open_store(policy.spec.store))
+        users = Users(await self._open_store(policy.spec.store))
         await users.read(now)
         sight = await self._flights.tend(ledger, users, maker, now=now)
-        if ledger.writes:
-            await users.read(now)
         note_users(draft, users)
         draft.note(ledger=ledger.ledger, worker_obstacle=self._flights.obstacle, rebuilding=blocked_by(sight))
         scheduled: Plan | None = None
-        if users.snapshot is not None and no_zone is None:
+        if users.report is not None and no_zone is None:
             is_blocked = draft.found.rebuilding is not None
             scheduled = await self._scheduling.run(policy, ledger, users, maker, is_blocked=is_blocked, now=now)
+        if scheduled is not None:
             draft.note(counts=counts(scheduled), is_market_hours=scheduled.is_market_open)
         await ledger.commit()
         draft.note(ledger=ledger.ledger)
@@ -212,9 +213,11 @@ class PolicyTurns:
             )
         return JobMaker(self._objects, self._policy, policy.spec, self._services.worker_image, template), None
 
-    def _open_store(self, spec: StoreSpec) -> Store:
+    async def _open_store(self, spec: StoreSpec) -> Store:
         """The same object from turn to turn, since it remembers what it has read."""
         if self._store is None or self._store[0] != spec:
+            if self._store is not None:
+                await self._store[1].close()
             self._store = spec, self._services.open_store(self._policy, spec)
             name = spec.config_map.name if spec.config_map else ""
             self._services.store_watch.follow(self._policy, name, self._wake)

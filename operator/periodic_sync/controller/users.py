@@ -1,69 +1,72 @@
 """The users of one policy during one turn: what the store says, or why it says nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import TypeVar
 
 from periodic_sync.core.outcomes import Outcome
-from periodic_sync.core.plan import User
+from periodic_sync.core.plan import Population
 from periodic_sync.core.status import Obstacle
-from periodic_sync.core.users import NEVER_SYNCED, UserState
-from periodic_sync.stores.base import Snapshot, Store, StoreNotReady
+from periodic_sync.core.tick import Tick
+from periodic_sync.core.users import UserState
+from periodic_sync.stores.base import Report, Store, StoreNotReady
+
+T = TypeVar("T")
 
 
 class Users:
-    """A store that is not ready makes an obstacle of itself here, and stops nothing that can go on without it."""
+    """A store that is not ready makes an obstacle of itself here, and stops nothing that can go on without it.
+
+    What it is asked then is answered with None. Every method may raise ApiError.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.snapshot: Snapshot | None = None
+        self.report: Report | None = None
+        """None: it was not read, or has failed since."""
         self.obstacle: Obstacle | None = None
 
     @property
-    def states(self) -> Mapping[str, UserState]:
-        return self.snapshot.states if self.snapshot else {}
-
-    @property
     def highest_claim(self) -> int:
-        return self.snapshot.highest_claim if self.snapshot else 0
-
-    def all(self) -> list[User]:
-        """Every valid record, with what is known of the user."""
-        if self.snapshot is None:
-            return []
-        states = self.snapshot.states
-        return [(record, states.get(user_id, NEVER_SYNCED)) for user_id, record in self.snapshot.records.items()]
+        return self.report.highest_claim if self.report else 0
 
     async def read(self, now: int) -> None:
-        """Raises: ApiError."""
-        try:
-            self.snapshot = await self._store.read(now)
-        except StoreNotReady as error:
-            self._stop(error)
+        self.report = await self._ask(self._store.read(now))
+
+    async def states(self, user_ids: Collection[str]) -> Mapping[str, UserState] | None:
+        """What is known of these."""
+        return await self._ask(self._store.states(user_ids)) if self.report else None
+
+    async def active(self, since: int) -> int | None:
+        return await self._ask(self._store.active(since)) if self.report else None
+
+    async def population(self, tick: Tick) -> Population | None:
+        """Raises: UnknownTimeZoneError."""
+        return await self._ask(self._store.population(tick)) if self.report else None
 
     async def apply(self, outcomes: Sequence[Outcome]) -> bool:
-        """Returns: whether the store has them. Raises: ApiError."""
-        try:
-            await self._store.apply(outcomes)
-        except StoreNotReady as error:
-            self._stop(error)
-            return False
-        return True
+        """Returns: whether the store has them."""
+        return await self._ask(_done(self._store.apply(outcomes))) is not None
 
     async def tidy(self, now: int) -> None:
-        """Raises: ApiError."""
-        if self.snapshot is None:
-            return
-        try:
-            await self._store.tidy(now)
-        except StoreNotReady as error:
-            self._stop(error)
+        if self.report is not None:
+            await self._ask(self._store.tidy(now))
 
     def note(self) -> str:
         """What a person should know of a store that works all the same."""
-        if self.snapshot is None:
+        if self.report is None:
             return ""
-        problems = self.snapshot.problems
-        skipped = f"{self.snapshot.skipped} entries skipped, wholly or in part: " if problems else ""
-        return ". ".join((*self.snapshot.warnings, *([skipped + "; ".join(problems)] if problems else [])))
+        problems = self.report.problems
+        skipped = f"{self.report.skipped} entries skipped, wholly or in part: " if problems else ""
+        return ". ".join((*self.report.warnings, *([skipped + "; ".join(problems)] if problems else [])))
 
-    def _stop(self, error: StoreNotReady) -> None:
-        self.snapshot, self.obstacle = None, Obstacle("NotReady", str(error))
+    async def _ask(self, answer: Awaitable[T]) -> T | None:
+        try:
+            return await answer
+        except StoreNotReady as error:
+            self.report, self.obstacle = None, Obstacle("NotReady", str(error))
+            return None
+
+
+async def _done(work: Awaitable[None]) -> bool:
+    await work
+    return True

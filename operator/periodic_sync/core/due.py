@@ -75,18 +75,22 @@ def examine(record: UserRecord, state: UserState, tick: Tick) -> Case:
     own = own_interval(record, tick)
     zone = tick.zone(record.time_zone)
     interval = zone.interval if own is None else own
-    is_active = now - record.last_active <= tick.spec.thresholds.active
+    active = is_active(record, tick)
     backs_off_until = _back_off_end(state, now) if state.failures else 0
     last = state.last_synced
     if last is None:
-        return Case(record, state, is_active, interval, now, True, backs_off_until)
+        return Case(record, state, active, interval, now, True, backs_off_until)
     if last > now + CLOCK_SKEW:
         # The clock was set back. How old the data is nobody knows; the next sync says so again.
-        return Case(record, state, is_active, interval, now, False, backs_off_until)
+        return Case(record, state, active, interval, now, False, backs_off_until)
     due_at, stale_from = due_times(last, record.user_id, own, zone, tick)
     if state.failures or state.unexplained:
         due_at = min(due_at, backs_off_until or now)  # to be tried again, however young the data is
-    return Case(record, state, is_active, interval, due_at, now > stale_from, backs_off_until)
+    return Case(record, state, active, interval, due_at, now > stale_from, backs_off_until)
+
+
+def is_active(record: UserRecord, tick: Tick) -> bool:
+    return tick.now - record.last_active <= tick.spec.thresholds.active
 
 
 def due_times(last_synced: int, who: Who, own: int | None, zone: ZoneNow, tick: Tick) -> tuple[int, int]:

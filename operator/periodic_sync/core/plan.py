@@ -3,15 +3,17 @@
 All due users are judged by the rules, the most urgent are put in batches as capacity allows, and the others are held.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from periodic_sync.api.names import Reason
 from periodic_sync.core.batches import Candidate, PlannedJob, fill, group, probe
-from periodic_sync.core.due import Case, Decision, examine, judge, may_go_along
+from periodic_sync.core.due import Case, Decision, examine, is_active, judge, may_go_along
 from periodic_sync.core.ledger import Scope
 from periodic_sync.core.limits import Hold, Limits, hold, limits
-from periodic_sync.core.spread import Cohorts, cohorts_needed, latest_drop
+from periodic_sync.core.spread import Cohorts, Drop, cohorts_needed, latest_drop
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import UserRecord, UserState
 
@@ -74,16 +76,72 @@ class Plan:
         return decision._replace(reason=self.hold.reason, until=self.hold.until, held_from=decision.reason)
 
 
-def plan(users: Iterable[User], tick: Tick) -> Plan:
-    """Plan one turn for one policy.
+@dataclass(frozen=True, slots=True)
+class Census:
+    """A count over all users by a store that can tell it without showing each. Fields as in `Counters`."""
 
-    `users`: every valid record with what is known of the user (`NEVER_SYNCED` where nothing is), each id once. A store
-    that can tell who is due may leave out those that are not due within a tenth of their interval, and count itself.
+    total: int
+    active: int
+    stale: int
+    due: int
+    requested: int
+    """Of a request for all or for the active; whoever is named in one is among the population's users."""
+    by_reason: Mapping[Reason, int]
+    next_due: int | None
+    """The earliest due time in the future of a user that is not in flight."""
+
+
+class Population(NamedTuple):
+    """The users of a policy, as a store shows them for one tick: valid records with what is known of each user
+    (`NEVER_SYNCED` where nothing is), each id once."""
+
+    users: Sequence[User]
+    census: Census | None = None
+    """None: `users` are all there are. Else they are those who matter to the plan: who is in flight or named in the
+    request, and as many as may be claimed of the due, in the order of urgency, and of those that may go along."""
+
+
+def plan(users: Iterable[User], tick: Tick) -> Plan:
+    """Plan one turn for one policy whose users are all known; fixes K first where the interval dropped.
+
     Raises: UnknownTimeZoneError where the policy's own time zone does not exist.
     """
-    known = users if isinstance(users, (list, tuple)) else list(users)
-    tick, cohorts = _with_cohorts(known, tick)
-    survey = _survey(known, tick)
+    known = list(users)
+    tick, cohorts = with_cohorts(tick, sum(is_active(record, tick) for record, _ in known))
+    return plan_for(Population(known), tick, cohorts)
+
+
+def with_cohorts(tick: Tick, active: int) -> tuple[Tick, Cohorts | None]:
+    """The tick with the K that holds, and K where it is to be fixed now. active: how many active users there are.
+
+    It counts at once, before any ledger is written: an opening planned with an older K would be a burst.
+    Raises: UnknownTimeZoneError where the policy's own time zone does not exist.
+    """
+    drop = drop_to_spread(tick)
+    if drop is None:
+        return replace(tick, cohorts=tick.ledger.cohorts), None
+    cohorts = Cohorts(cohorts_needed(active, tick.spec.batch_size), drop.moment)
+    return replace(tick, cohorts=cohorts.count), cohorts
+
+
+def drop_to_spread(tick: Tick) -> Drop | None:
+    """The drop of the policy's interval for which the ledger has no K yet. Raises: UnknownTimeZoneError."""
+    spec, ledger = tick.spec, tick.ledger
+    if not (spec.enabled and tick.store_ready):
+        return None
+    drop = latest_drop(spec.intervals, tick.calendars(None), ledger.edit, tick.now)
+    return drop if drop is not None and drop.moment > ledger.cohorts_at else None
+
+
+def plan_for(population: Population, tick: Tick, cohorts: Cohorts | None) -> Plan:
+    """Plan one turn for one policy. cohorts: K where it is to be fixed with this plan, as the tick has it.
+
+    Raises: UnknownTimeZoneError where the policy's own time zone does not exist.
+    """
+    survey = _survey(population.users, tick)
+    if population.census is not None:
+        is_bulk = tick.request is not None and tick.request.scope is not Scope.NAMED
+        _take_census(survey, population.census, is_bulk=is_bulk)
     allowed = limits(tick)
     jobs = _jobs(survey, allowed, tick)
     counters = survey.counters
@@ -147,19 +205,15 @@ def _survey(users: Iterable[User], tick: Tick) -> _Survey:
     return survey
 
 
-def _with_cohorts(users: Iterable[User], tick: Tick) -> tuple[Tick, Cohorts | None]:
-    """The tick with the K that holds, and K where it is to be fixed: none was since the policy's interval dropped.
-
-    It counts at once, before any ledger is written: an opening planned with an older K would be a burst.
-    """
-    ledger, spec = tick.ledger, tick.spec
-    if spec.enabled and tick.store_ready:
-        drop = latest_drop(spec.intervals, tick.calendars(None), ledger.edit, tick.now)
-        if drop is not None and drop.moment > ledger.cohorts_at:
-            active = sum(tick.now - record.last_active <= spec.thresholds.active for record, _ in users)
-            cohorts = Cohorts(cohorts_needed(active, spec.batch_size), drop.moment)
-            return replace(tick, cohorts=cohorts.count), cohorts
-    return replace(tick, cohorts=ledger.cohorts), None
+def _take_census(survey: _Survey, census: Census, *, is_bulk: bool) -> None:
+    """Count by it, as the users at hand are not all."""
+    counters = survey.counters
+    counters.total, counters.active, counters.stale = census.total, census.active, census.stale
+    counters.due = census.due
+    counters.by_reason = dict.fromkeys(Reason, 0) | dict(census.by_reason)
+    if is_bulk:
+        counters.requested = census.requested
+    survey.next_due = census.next_due
 
 
 def _jobs(survey: _Survey, allowed: Limits, tick: Tick) -> tuple[PlannedJob, ...]:
@@ -174,13 +228,15 @@ def _jobs(survey: _Survey, allowed: Limits, tick: Tick) -> tuple[PlannedJob, ...
 
 def _hold_others(survey: _Survey, claimed: frozenset[str], tick: Tick) -> Hold | None:
     """What the due users wait for that are not claimed, who are counted by it from here on."""
-    held = [it.decision.reason for it in survey.due if it.case.record.user_id not in claimed]
-    if not held:
+    by_reason = survey.counters.by_reason
+    taken = Counter(it.decision.reason for it in survey.due if it.case.record.user_id in claimed)
+    held = {reason: by_reason[reason] - taken[reason] for reason in DUE}
+    if sum(held.values()) <= 0:
         return None
     waits_for = hold(tick, claimed=len(claimed))
-    for reason in held:
-        survey.counters.by_reason[reason] -= 1
-    survey.counters.by_reason[waits_for.reason] += len(held)
+    for reason, count in held.items():
+        by_reason[reason] -= count
+        by_reason[waits_for.reason] += count
     return waits_for
 
 

@@ -1,11 +1,13 @@
 """What the controller asks of a store, whichever it is, and what the ConfigMap store asks of the API server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from periodic_sync.core.outcomes import Outcome
-from periodic_sync.core.users import UserRecord, UserState
+from periodic_sync.core.plan import Population
+from periodic_sync.core.tick import Tick
+from periodic_sync.core.users import UserState
 
 
 class StoreNotReady(Exception):  # noqa: N818
@@ -17,33 +19,41 @@ class StoreNotReady(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that a store holds, at one moment. The same object again means that nothing has changed."""
+class Report:
+    """How a store is that works."""
 
-    records: Mapping[str, UserRecord]
-    """Valid records by user id."""
-    states: Mapping[str, UserState]
-    """What is known, by user id; users never claimed are absent, users who left within 24 h are still there."""
-    skipped: int
+    skipped: int = 0
     """Entries skipped, wholly or in part."""
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
     """The first few of those, a sentence each, never with a wallet in it."""
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     """What a person should know of a store that works all the same: users written twice, sizes near a limit."""
-    highest_claim: int
+    highest_claim: int = 0
     """The highest claim number among the states, 0 without any."""
 
 
 class Store(Protocol):
     """The users of one policy and what is known of them."""
 
-    async def read(self, now: int) -> Snapshot:
-        """Read everything that changed since the last call; cheap when nothing did.
+    async def read(self, now: int) -> Report:
+        """Make ready for the turn that begins: see how the store is, and read what is kept between turns.
 
         now: milliseconds; decides which records lie too far ahead. To plan on it, read the ledger first: results are
         stored before the ledger closes their batch, so what the ledger calls closed is then sure to be in here.
         Raises: StoreNotReady. Whatever else it raises (ApiError) is trouble on the way, never "no users".
         """
+        ...
+
+    async def states(self, user_ids: Collection[str]) -> Mapping[str, UserState]:
+        """What is known of these users; those never claimed may be absent. Raises: as `read`."""
+        ...
+
+    async def active(self, since: int) -> int:
+        """How many users were last active at that instant (ms) or later. Raises: as `read`."""
+        ...
+
+    async def population(self, tick: Tick) -> Population:
+        """The users for one plan, with all that was applied before. Raises: as `read`; UnknownTimeZoneError."""
         ...
 
     async def apply(self, outcomes: Sequence[Outcome]) -> None:
@@ -59,6 +69,10 @@ class Store(Protocol):
         Safe from any number of operators; meant for the one that leads, every turn: it writes only when there is
         something to note, at most once a minute. Raises: as `apply`.
         """
+        ...
+
+    async def close(self) -> None:
+        """Nothing is asked of it any more."""
         ...
 
 

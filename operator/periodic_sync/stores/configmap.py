@@ -4,13 +4,16 @@ Format, figures and how to look into it: docs/configmap-store.md.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from periodic_sync.api.durations import DAY, HOUR, MINUTE, SECOND
 from periodic_sync.api.names import STORE_LABEL
 from periodic_sync.core.outcomes import Outcome
-from periodic_sync.core.users import UserState
-from periodic_sync.stores.base import ConfigMaps, Owner, Snapshot, StoreNotReady
+from periodic_sync.core.plan import Population
+from periodic_sync.core.tick import Tick
+from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
+from periodic_sync.stores.base import ConfigMaps, Owner, Report, StoreNotReady
 from periodic_sync.stores.mirror import Mirror, Selection
 from periodic_sync.stores.shards import MANY_USERS, Shard, Users, merge_shards, read_shard
 from periodic_sync.stores.state import StateParts
@@ -26,6 +29,16 @@ _READ_ROUNDS = 3
 MOST_SHARDS = 32
 MOST_USERS = 50_000
 """Past these a store would take the memory and the time that the operator has for all policies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Report):
+    """All that the store holds, at one moment. The same object again means that nothing has changed."""
+
+    records: Mapping[str, UserRecord] = field(default_factory=dict)
+    """Valid records by user id."""
+    states: Mapping[str, UserState] = field(default_factory=dict)
+    """What is known, by user id; users never claimed are absent, users who left within 24 h are still there."""
 
 
 class ConfigMapStore:
@@ -46,6 +59,21 @@ class ConfigMapStore:
         """See `Store`. Raises: StoreNotReady where the main ConfigMap is missing or state can't be read, ApiError."""
         async with self._lock:
             return await self._read(now)
+
+    async def states(self, user_ids: Collection[str]) -> Mapping[str, UserState]:
+        """See `Store`. As last read or written."""
+        return self._state.states()
+
+    async def active(self, since: int) -> int:
+        """See `Store`. Of the records as last read."""
+        return sum(record.last_active >= since for record in self._held.records.values())
+
+    async def population(self, tick: Tick) -> Population:
+        """See `Store`. The records as last read, with the states as last read or written."""
+        states = self._state.states()
+        return Population(
+            [(record, states.get(user_id, NEVER_SYNCED)) for user_id, record in self._held.records.items()]
+        )
 
     async def apply(self, outcomes: Sequence[Outcome]) -> None:
         """See `Store`. All outcomes of one call are one write, nearly always."""
@@ -70,6 +98,15 @@ class ConfigMapStore:
                 await self._state.note_gone(gone)
                 self._noted_at = now
 
+    async def close(self) -> None:
+        """See `Store`. There is nothing to close."""
+
+    @property
+    def _held(self) -> Snapshot:
+        if self._snapshot is None:
+            raise AssertionError("the store has not been read")
+        return self._snapshot[2]
+
     async def _read_lately(self, now: int) -> Snapshot:
         if self._snapshot and self._read_at is not None and 0 <= now - self._read_at < _LATELY:
             return self._snapshot[2]
@@ -92,7 +129,7 @@ class ConfigMapStore:
             )
         if self._snapshot is None or self._snapshot[0] is not users or self._snapshot[1] is not states:
             highest = max((state.last_claim for state in states.values()), default=0)
-            snapshot = Snapshot(users.records, states, users.skipped, users.problems, users.warnings, highest)
+            snapshot = Snapshot(users.skipped, users.problems, users.warnings, highest, users.records, states)
             self._snapshot = (users, states, snapshot)
         self._read_at = now
         return self._snapshot[2]
