@@ -21,6 +21,7 @@ class Resource:
 CONFIG_MAPS = Resource("/api/v1", "configmaps")
 PODS = Resource("/api/v1", "pods")
 POD_TEMPLATES = Resource("/api/v1", "podtemplates")
+SECRETS = Resource("/api/v1", "secrets")
 EVENTS = Resource("/apis/events.k8s.io/v1", "events")
 JOBS = Resource("/apis/batch/v1", "jobs")
 SYNC_POLICIES = Resource(f"/apis/{GROUP}/{VERSION}", PLURAL)

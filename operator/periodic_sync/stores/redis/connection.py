@@ -11,7 +11,7 @@ from periodic_sync.stores.redis.commands import Argument, Command, Script
 from periodic_sync.stores.redis.fitness import check
 from periodic_sync.stores.redis.node import Access, Node, sections
 from periodic_sync.stores.redis.topology import topology
-from periodic_sync.stores.redis.troubles import RedisNotReady, UnknownScript, WrongServer, timed_out
+from periodic_sync.stores.redis.troubles import RedisNotReady, Replaced, UnknownScript, WrongServer, timed_out
 from periodic_sync.stores.redis.urls import Address, RedisUrl
 
 CALL_SECONDS = 5.0
@@ -89,7 +89,8 @@ class Connection:
                 return await call
         except TimeoutError as error:
             self._doubt()
-            raise timed_out(self._asked, self._access.seconds) from error
+            where = f"Redis at {self._asked}" if self._asked else "Redis"
+            raise timed_out(where, self._access.seconds) from error
 
     async def _with_care(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -108,7 +109,7 @@ class Connection:
         self._asked = address
         async with self._finding:
             if self._closed:
-                raise RedisNotReady("The connection to Redis was replaced by a newer one", passes=True)
+                raise Replaced("The connection to Redis was closed", passes=True)
             if address not in self._nodes:
                 await self._keep(await self._topology.primaries())
                 self._nodes[address] = Node(self._access, address, database=self._access.url.database)

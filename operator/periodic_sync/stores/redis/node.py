@@ -61,8 +61,12 @@ class Access:
 class Node:
     """One server. Errors of redis-py leave here as RedisNotReady, with the original as `__cause__`."""
 
-    def __init__(self, access: Access, address: Address, *, authenticate: bool = True, database: int = 0) -> None:
+    def __init__(
+        self, access: Access, address: Address, *, kind: str = "Redis", authenticate: bool = True, database: int = 0
+    ) -> None:
+        """kind: what it is, as a sentence begins."""
         self.address = address
+        self.name = f"{kind} at {address}"
         self.checked_at: float | None = None
         """When it was last found fit, on the clock of whoever checks it."""
         self._mode: Mode = access.url.mode
@@ -71,6 +75,7 @@ class Node:
         # Answers as the server gives them, the same from every version of redis-py.
         self._redis.response_callbacks.clear()
         self._busy = 0
+        self._reached = False
         self._retired = False
 
     async def execute(self, command: Command) -> Any:
@@ -101,6 +106,7 @@ class Node:
         try:
             with self._explained():
                 yield
+            self._reached = True
         finally:
             self._busy -= 1
             if self._retired and not self._busy:
@@ -113,7 +119,7 @@ class Node:
         except DataError:
             raise  # a value that can't be sent is a mistake of this program
         except (RedisError, OSError) as error:
-            raise explain(error, self.address, self._mode) from error
+            raise explain(error, self.name, self._mode, reached=self._reached) from error
 
 
 def sections(text: bytes) -> Mapping[str, str]:

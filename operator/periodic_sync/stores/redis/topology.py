@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from periodic_sync.stores.redis.commands import Command
 from periodic_sync.stores.redis.node import Access, Node
-from periodic_sync.stores.redis.troubles import RedisNotReady, WrongCredentials
+from periodic_sync.stores.redis.troubles import RedisNotReady, WrongCredentials, timed_out
 from periodic_sync.stores.redis.urls import Address, Mode
 
 SENTINEL_SECONDS = 5.0
@@ -54,12 +54,13 @@ async def ask(access: Access, address: Address, command: Command) -> Any:
 
 
 async def _ask(access: Access, address: Address, command: Command, *, authenticate: bool) -> Any:
-    node = Node(access, address, authenticate=authenticate)
+    kind = "The Sentinel" if access.url.mode is Mode.SENTINEL else "Redis"
+    node, seconds = Node(access, address, kind=kind, authenticate=authenticate), access.seconds * _SHARE
     try:
-        async with asyncio.timeout(access.seconds * _SHARE):
+        async with asyncio.timeout(seconds):
             return await node.execute(command)
     except TimeoutError as error:
-        raise RedisNotReady(f"Redis at {address} does not answer in time", passes=True) from error
+        raise timed_out(node.name, seconds) from error
     finally:
         await node.retire()
 
@@ -132,15 +133,13 @@ class Sentinels:
         name = self._access.url.master
         try:
             answer = await ask(self._access, host, ("SENTINEL", "MASTER", name))
-        except WrongCredentials as trouble:
-            raise WrongCredentials(f"Sentinel: {trouble}") from trouble
         except RedisNotReady as trouble:
-            if "No such master" in trouble.answer:
-                raise RedisNotReady(
-                    f"The Sentinel at {host} knows no primary of the name in the URL: correct it there; "
-                    f"`redis-cli -h {host.host} -p {host.port} sentinel masters` lists the names"
-                ) from trouble
-            raise RedisNotReady(f"Sentinel: {trouble}", passes=trouble.passes) from trouble
+            if "No such master" not in trouble.answer:
+                raise
+            raise RedisNotReady(
+                f"The Sentinel at {host} knows no primary of the name in the URL: correct it there; "
+                f"`redis-cli -h {host.host} -p {host.port} sentinel masters` lists the names"
+            ) from trouble
         fields = dict(zip(answer[::2], answer[1::2], strict=False))
         return int(fields[b"config-epoch"]), Address(fields[b"ip"].decode(), int(fields[b"port"]))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from redis import exceptions as redis_errors
 
 from periodic_sync.stores.base import StoreNotReady
-from periodic_sync.stores.redis.urls import Address, Mode
+from periodic_sync.stores.redis.urls import Mode
 
 
 class RedisNotReady(StoreNotReady):
@@ -30,161 +30,157 @@ class WrongServer(RedisNotReady):
     """Another server takes writes by now; nothing was carried out."""
 
 
+class Replaced(RedisNotReady):
+    """The connection takes no more calls; nothing was carried out."""
+
+
 class UnknownScript(RedisNotReady):
     """The server has not seen this script since it started; nothing was carried out."""
 
 
+_PASSES = True
+_FOR_A_PERSON = False
+_MOVING = (_PASSES, "is moving this policy's keys to another server of the cluster, which passes")
+_NO_DATABASE = (_FOR_A_PERSON, "has no database of the number at the end of the URL: correct it there")
+_IN_A_CLUSTER = (_FOR_A_PERSON, "is part of a Redis Cluster: write redis+cluster:// in place of redis:// into the URL")
+
 # By the class that redis-py makes of the server's first word; the more specific ones first.
-_BY_CLASS: tuple[tuple[type[Exception], bool, str], ...] = (
-    (redis_errors.BusyLoadingError, True, "is loading its data from disk, which passes"),
+_BY_CLASS: tuple[tuple[type[Exception], tuple[bool, str]], ...] = (
+    (redis_errors.BusyLoadingError, (_PASSES, "is loading its data from disk, which passes")),
     (
         redis_errors.NoPermissionError,
-        False,
-        "refuses a command: {said}. Give the user of the URL that right with ACL SETUSER",
+        (_FOR_A_PERSON, "refuses a command: {said}. Give the URL's user that right with ACL SETUSER"),
     ),
     (
         redis_errors.OutOfMemoryError,
-        False,
-        "has no memory left for writes: raise maxmemory, or remove data (keys are never evicted under noeviction)",
+        (_FOR_A_PERSON, "takes no writes since its memory is full: raise maxmemory, or remove data"),
     ),
-    (
-        redis_errors.MovedError,
-        False,
-        "is part of a Redis Cluster: write redis+cluster:// in place of redis:// into the URL",
-    ),
-    (redis_errors.AskError, True, "is moving this policy's keys to another server of the cluster, which passes"),
-    (redis_errors.TryAgainError, True, "is moving this policy's keys to another server of the cluster, which passes"),
-    (redis_errors.MasterDownError, True, "is a replica that has lost its primary; a failover may be under way"),
+    (redis_errors.MovedError, _IN_A_CLUSTER),
+    (redis_errors.AskError, _MOVING),
+    (redis_errors.TryAgainError, _MOVING),
+    (redis_errors.MasterDownError, (_PASSES, "is a replica that has lost its primary; a failover may be under way")),
     (
         redis_errors.ClusterDownError,
-        True,
-        "says that the cluster is down ({said}): see `redis-cli cluster info`; nothing is decided until it is up",
+        (_PASSES, "says that the cluster is down ({said}): see `redis-cli cluster info` and restart what is missing"),
     ),
-    (redis_errors.InvalidResponse, False, "does not answer as Redis does: correct host and port in the URL"),
+    (
+        redis_errors.InvalidResponse,
+        (_FOR_A_PERSON, "does not answer as Redis does: correct host and port in the URL"),
+    ),
 )
 # By the first word of an answer for which redis-py has no class of its own.
 _BY_WORD: Mapping[str, tuple[bool, str]] = {
-    "MISCONF": (False, "refuses writes since it can't save to its disk: free space there, and see its log"),
-    "NOREPLICAS": (True, "refuses writes since too few replicas are connected (min-replicas-to-write)"),
-    "BUSY": (True, "is busy with a script"),
-    "DENIED": (False, "is in protected mode: set a password (requirepass) and write it into the URL"),
+    "MISCONF": (_FOR_A_PERSON, "takes no writes since it can't save to its disk: free space there, and see its log"),
+    "NOREPLICAS": (_PASSES, "takes no writes since too few replicas are connected (min-replicas-to-write)"),
+    "BUSY": (_PASSES, "is busy with a script"),
+    "DENIED": (_FOR_A_PERSON, "is in protected mode: set a password (requirepass) and write it into the URL"),
     "WRONGTYPE": (
-        False,
+        _FOR_A_PERSON,
         "holds keys of another kind under this prefix: another program uses it; choose another "
         "spec.store.redis.keyPrefix",
     ),
-    "CROSSSLOT": (False, "is a Redis Cluster and the keys of one step are in several slots ({said})"),
+    "CROSSSLOT": (_FOR_A_PERSON, "is a Redis Cluster, and the keys of one step are in several slots ({said})"),
 }
-_BY_TEXT: tuple[tuple[str, bool, str], ...] = (
-    ("DB index is out of range", False, "has no database of the number at the end of the URL: correct it there"),
-    ("SELECT is not allowed in cluster mode", False, "is part of a Redis Cluster: write redis+cluster:// into the URL"),
-    ("invalid DB index", False, "has no database of the number at the end of the URL: correct it there"),
-    (
-        "cluster support disabled",
-        False,
+_BY_TEXT: Mapping[str, tuple[bool, str]] = {
+    "DB index is out of range": _NO_DATABASE,
+    "invalid DB index": _NO_DATABASE,
+    "SELECT is not allowed in cluster mode": _IN_A_CLUSTER,
+    "cluster support disabled": (
+        _FOR_A_PERSON,
         "is no Redis Cluster: write redis:// in place of redis+cluster:// into the URL",
     ),
-    ("max number of clients", True, "has as many clients as it takes: raise maxclients, or find who opens them"),
-    (
-        "unknown command",
-        False,
-        "does not know a command that is needed here ({said}): Redis 7.0 or Valkey 7.2 is the least",
+    "max number of clients": (_PASSES, "has as many clients as it takes: raise maxclients, or find who opens them"),
+    "unknown command": (
+        _FOR_A_PERSON,
+        "does not know a command that is needed ({said}): Redis 7.0 and Valkey 7.2 do, and some proxies don't",
     ),
-)
+}
 
 
-def explain(error: BaseException, address: Address, mode: Mode) -> RedisNotReady:
-    """What an error of redis-py, or of the socket, means; `address` is the server that was asked."""
+def explain(error: BaseException, server: str, mode: Mode, *, reached: bool = False) -> RedisNotReady:
+    """What an error of redis-py, or of the socket, means.
+
+    server: as a sentence begins, such as `Redis at host:6379`. reached: whether it ever answered before.
+    """
     said = _said(error)
     if isinstance(error, redis_errors.ReadOnlyError):
-        return read_only(address, mode)
+        return read_only(server, mode)
     if isinstance(error, redis_errors.MovedError) and mode is Mode.CLUSTER:
-        return WrongServer(f"Redis at {address} has handed this policy's keys to another server", passes=True)
+        return WrongServer(f"{server} has handed this policy's keys to another server", passes=True)
     if isinstance(error, redis_errors.NoScriptError):
-        return UnknownScript(f"Redis at {address} does not know a script", passes=True)
-    for kind, passes, sentence in _BY_CLASS:
+        return UnknownScript(f"{server} does not know a script", passes=True)
+    for kind, (passes, sentence) in _BY_CLASS:
         if isinstance(error, kind):
-            return _told(address, sentence.format(said=said), passes)
+            return RedisNotReady(f"{server} {sentence.format(said=said)}", passes=passes)
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.AuthorizationError):
-        return _credentials(address, said)
+        return _credentials(server, said)
     if isinstance(error, redis_errors.ResponseError):
-        return _answered(address, said)
-    return _on_the_way(error, address, said)
+        return _answered(server, said)
+    return _on_the_way(error, server, reached)
 
 
-def _answered(address: Address, said: str) -> RedisNotReady:
-    for text, passes, sentence in _BY_TEXT:
-        if text in said:
-            return _told(address, sentence.format(said=said), passes)
-    word = said.split(" ", 1)[0]
-    if word in _BY_WORD:
-        passes, sentence = _BY_WORD[word]
-        return _told(address, sentence.format(said=said), passes)
-    return RedisNotReady(f"Redis at {address} answered with an error: {said}", answer=said)
-
-
-def _on_the_way(error: BaseException, address: Address, said: str) -> RedisNotReady:
-    if certificate := _in_chain(error, ssl.SSLCertVerificationError):
-        return _told(
-            address,
-            f"shows a certificate that is not trusted ({_said(certificate)}): put the authority's certificate into the "
-            "key ca.crt of the Secret, or correct the host in the URL",
-        )
-    if tls := _in_chain(error, ssl.SSLError):
-        return _told(
-            address, f"can't be spoken to with TLS ({_said(tls)}): if it has none there, write redis in place of rediss"
-        )
-    if isinstance(error, redis_errors.TimeoutError | TimeoutError):
-        return _told(address, "does not answer in time: is it overloaded, paused, or cut off?", True)
-    if "name" in said.lower() and ("not known" in said or "resolution" in said):
-        return _told(address, "can't be found: its host name does not resolve; correct it in the URL, or wait", True)
-    if "111" in said or "refused" in said.lower():
-        return _told(address, "refuses connections: it is not running, or listens on another port", True)
-    hint = (
-        "" if "closed by server" not in said.lower() else ". Where only TLS is spoken, write rediss in place of redis"
-    )
-    return _told(address, f"can't be reached or broke the connection ({said}){hint}", True)
-
-
-def read_only(address: Address, mode: Mode) -> RedisNotReady:
+def read_only(server: str, mode: Mode) -> RedisNotReady:
     """The server is a replica."""
-    if mode is Mode.STANDALONE:
-        return _told(
-            address,
-            "is a replica, which takes no writes: write the primary's address into the URL, or "
-            "redis+sentinel://host:26379,…/master so that it is found",
-        )
-    return WrongServer(f"Redis at {address} is a replica by now: a failover is under way", passes=True)
-
-
-def timed_out(address: Address | None, seconds: float) -> RedisNotReady:
-    where = f"Redis at {address}" if address else "Redis"
+    if mode is not Mode.STANDALONE:
+        return WrongServer(f"{server} is a replica by now: a failover is under way", passes=True)
     return RedisNotReady(
-        f"{where} does not answer within {seconds:g} s: is it overloaded, paused, or cut off?", passes=True
+        f"{server} is a replica, which takes no writes: write the primary's address into the URL, or "
+        "redis+sentinel://host:26379/master so that it is found"
     )
 
 
-def _credentials(address: Address, said: str) -> WrongCredentials:
-    if "required" in said.lower():
+def timed_out(server: str, seconds: float) -> RedisNotReady:
+    return RedisNotReady(f"{server} gives no answer within {seconds:g} s: is it busy, paused or cut off?", passes=True)
+
+
+def _answered(server: str, said: str) -> RedisNotReady:
+    by_text = next((meaning for text, meaning in _BY_TEXT.items() if text in said), None)
+    meaning = by_text or _BY_WORD.get(said.split(" ", 1)[0])
+    if meaning:
+        passes, sentence = meaning
+        return RedisNotReady(f"{server} {sentence.format(said=said)}", passes=passes)
+    return RedisNotReady(f"{server} answered with an error: {said}", answer=said)
+
+
+def _credentials(server: str, said: str) -> WrongCredentials:
+    if "required" in said:
         return WrongCredentials(
-            f"Redis at {address} asks for a password and the URL has none: write user:password@, or :password@ for the "
+            f"{server} asks for a password and the URL has none: write user:password@, or :password@ for the "
             "default user, in front of the host"
         )
-    if "without any password configured" in said or "no password is set" in said:
-        return WrongCredentials(f"Redis at {address} has no password and the URL has one: remove it from the URL")
+    if "without any password configured" in said:
+        return WrongCredentials(f"{server} has no password and the URL has one: remove it there, or set it here")
     return WrongCredentials(
-        f"Redis at {address} does not accept the URL's user and password: correct them in the Secret (characters such "
+        f"{server} does not accept the URL's user and password: correct them in the Secret (characters such "
         "as @ / : # ? and % percent-encoded), or the user with ACL SETUSER"
     )
 
 
-def _told(address: Address, sentence: str, passes: bool = False) -> RedisNotReady:
-    return RedisNotReady(f"Redis at {address} {sentence}", passes=passes)
+def _on_the_way(error: BaseException, server: str, reached: bool) -> RedisNotReady:
+    said = _said(error)
+    if certificate := _in_chain(error, ssl.SSLCertVerificationError):
+        return RedisNotReady(
+            f"{server} shows a certificate that is not trusted ({_said(certificate)}): put its authority's certificate "
+            "into the key ca.crt of the same Secret, or correct the host in the URL"
+        )
+    if tls := _in_chain(error, ssl.SSLError):
+        return RedisNotReady(
+            f"{server} can't be spoken to with TLS ({_said(tls)}): where it has none, write redis in place of rediss"
+        )
+    if isinstance(error, redis_errors.TimeoutError | TimeoutError):
+        return RedisNotReady(f"{server} gives no answer in time: is it busy, paused or cut off?", passes=True)
+    if isinstance(_in_chain(error, ConnectionRefusedError), ConnectionRefusedError):
+        return RedisNotReady(f"{server} refuses connections: it is not running, or has another port", passes=True)
+    if "Name or service not known" in said or "name resolution" in said or "No address" in said:
+        return RedisNotReady(f"{server} can't be found: there is no such host; correct it in the URL", passes=True)
+    # A server that speaks TLS only hangs up on whoever does not.
+    hint = "" if reached or "closed by server" not in said else ". Where it speaks only TLS, write rediss for redis"
+    return RedisNotReady(f"{server} can't be reached, or broke the connection ({said}){hint}", passes=True)
 
 
 def _said(error: BaseException) -> str:
-    """The first line of what an error says; only so much of it as a condition can hold."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    """The first line of what an error says, and no more of it than a condition should hold."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
 
 
 def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
