@@ -3,12 +3,15 @@
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from cluster_support import CRD_FILE, ROOT, Kubectl, eventually
+from periodic_sync.kube.client import KubeClient
+from periodic_sync.kube.connect import connected
+from turns_support import Bench, new_bench
 
 LOCAL_KIND = ROOT / "deploy" / "local" / "kind"
 KUBECONFIG_VARIABLE = "PERIODIC_SYNC_TEST_KUBECONFIG"
@@ -53,3 +56,16 @@ def kubectl(api_server: Path) -> Iterator[Kubectl]:
     outside("create", "namespace", namespace)
     yield outside.within(namespace)
     outside("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+async def client(api_server: Path, crd: None) -> AsyncIterator[KubeClient]:
+    async with connected(str(api_server)) as client:
+        yield client
+
+
+@pytest.fixture
+async def bench(client: KubeClient) -> AsyncIterator[Bench]:
+    """A new namespace for turns of one policy; the test makes policy and store."""
+    async with new_bench(client) as bench:
+        yield bench

@@ -6,7 +6,6 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,19 +26,12 @@ from periodic_sync.api.errors import (
 )
 from periodic_sync.kube import client as client_module
 from periodic_sync.kube.client import KubeClient
-from periodic_sync.kube.connect import connected
 from periodic_sync.kube.resources import CONFIG_MAPS, POD_TEMPLATES, SYNC_POLICIES
 from periodic_sync.kube.watch import follow_changes
 from policy_support import policy_body, spec_with
 
 DEADLINE_SECONDS = 30
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@pytest.fixture
-async def client(api_server: Path) -> AsyncIterator[KubeClient]:
-    async with connected(str(api_server)) as client:
-        yield client
 
 
 @pytest.fixture

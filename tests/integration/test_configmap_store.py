@@ -8,25 +8,21 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("store_contract")
-
-from periodic_sync.api.durations import DAY, HOUR, MINUTE  # noqa: E402
-from periodic_sync.api.errors import AlreadyExistsError, ApiError  # noqa: E402
-from periodic_sync.core.outcomes import Ending  # noqa: E402
-from periodic_sync.kube.client import KubeClient  # noqa: E402
-from periodic_sync.kube.config_maps import KubeConfigMaps  # noqa: E402
-from periodic_sync.kube.connect import connected  # noqa: E402
-from periodic_sync.kube.resources import Resource  # noqa: E402
-from periodic_sync.stores import configmap  # noqa: E402
-from periodic_sync.stores.base import Owner, Store, StoreNotReady  # noqa: E402
-from periodic_sync.stores.configmap import MOST_SHARDS, ConfigMapStore, Snapshot  # noqa: E402
-from store_contract import NOW, WALLET, StoreContract, folded, outcome, record, synced  # noqa: E402
-from store_support import Object, Watched  # noqa: E402
+from periodic_sync.api.durations import DAY, HOUR, MINUTE
+from periodic_sync.api.errors import AlreadyExistsError, ApiError
+from periodic_sync.core.outcomes import Ending
+from periodic_sync.kube.client import KubeClient
+from periodic_sync.kube.config_maps import KubeConfigMaps
+from periodic_sync.kube.resources import Resource
+from periodic_sync.stores import configmap
+from periodic_sync.stores.base import Owner, Store, StoreNotReady
+from periodic_sync.stores.configmap import MOST_SHARDS, ConfigMapStore, Snapshot
+from store_contract import NOW, WALLET, StoreContract, folded, outcome, record, synced
+from store_support import Object, Watched
 
 STORE = "user-activity"
 SHARD_LABEL = {"sync.moonx.farm/store": STORE}
@@ -72,12 +68,6 @@ class ConfigMapBench:
         labels = f"sync.moonx.farm/policy={self.owner.name},sync.moonx.farm/role=state"
         names = [item["metadata"]["name"] for item in await self.maps.list_metadata(self.namespace, labels)]
         return {name.partition("-state-")[2]: await self.maps.get(self.namespace, name) for name in names}
-
-
-@pytest.fixture
-async def client(api_server: Path) -> AsyncIterator[KubeClient]:
-    async with connected(str(api_server)) as client:
-        yield client
 
 
 @pytest.fixture

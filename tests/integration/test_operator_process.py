@@ -19,10 +19,8 @@ import aiohttp
 import pytest
 
 from cluster_support import ROOT
-from periodic_sync.kube.client import KubeClient
-from periodic_sync.kube.connect import connected
 from periodic_sync.kube.resources import SYNC_POLICIES
-from turns_support import NAME, Bench, new_bench, until
+from turns_support import NAME, Bench, until
 
 PATIENCE = 60  # seconds until a process that should have ended is called hung; nothing is measured by it
 
@@ -83,18 +81,6 @@ class OperatorProcess:
 def environment() -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("KUBE")}
     return {**kept, "PYTHONPATH": str(ROOT / "operator"), "PYTHONUNBUFFERED": "1"}
-
-
-@pytest.fixture
-async def client(api_server: Path, crd: None) -> AsyncIterator[KubeClient]:
-    async with connected(str(api_server)) as client:
-        yield client
-
-
-@pytest.fixture
-async def bench(client: KubeClient) -> AsyncIterator[Bench]:
-    async with new_bench(client) as bench:
-        yield bench
 
 
 @pytest.fixture
