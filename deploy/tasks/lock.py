@@ -10,7 +10,9 @@ DEV = REQUIREMENTS / "dev.txt"
 
 
 def step(upgrade: bool) -> Step:
-    return Step("lock", "requirements/ from pyproject.toml", "5 s", lambda progress: write(progress, upgrade))
+    return Step(
+        "lock", "requirements/ from pyproject.toml", "5 s", lambda progress: write(progress, upgrade), ("python",)
+    )
 
 
 def write(progress: Progress, upgrade: bool) -> str:
