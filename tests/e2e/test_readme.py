@@ -1,45 +1,85 @@
-"""The README's commands work as they stand there, one after the other, as a reader would type them.
+"""What somebody sees who begins: examples/quickstart as `make demo` leaves it, and the README's commands, as they
+stand there, one after the other, as a reader would type them.
 
 Blocks that begin with ```sh run are run, by bash, from the root of the checkout; the others need another machine or
 more time.
 """
 
+import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 import tasks.kubectl
-from cluster_support import ROOT, Kubectl
+from cluster_support import ROOT, Kubectl, eventually
 from tasks import demo, image
 from tasks.paths import KUBECTL
 from tasks.steps import Step, run_steps
 
+INTERVAL = 20.0
+ROUNDS = 3
+NAMESPACES = (demo.NAMESPACE, "first")
 _RUN = re.compile(r"^```sh run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """The example in the cluster, since a moment of `time.monotonic`."""
+
+    cluster: Kubectl
+    users: demo.Users
+    since: float
+
+    def asked(self) -> dict[str, Any]:
+        """What the sync service was asked, by user."""
+        users: dict[str, Any] = json.loads(self.cluster("get", "--raw", demo.STATS))["users"]
+        return users
+
+
+@pytest.fixture(scope="module")
+def quickstart(cluster: Kubectl, operator_image: image.Image) -> Iterator[Quickstart]:
+    operator = tasks.kubectl.Kubectl(cluster.kubeconfig)
+    users = demo.read_users()
+    eventually(lambda: _assert_no_longer_going(cluster), seconds=60)
+    since = time.monotonic()
+    run_steps(
+        [Step("example", "examples/quickstart", "10 s", lambda p: demo.apply(p, operator, operator_image, users))]
+    )
+    restarts = operator.operator_restarts()
+    yield Quickstart(cluster, users, since)
+    cluster("delete", "namespace", *NAMESPACES, "--ignore-not-found", "--wait=false")
+    assert operator.operator_restarts() == restarts, "the operator ended and was started again during the tests"
+
+
+def test_its_active_users_are_synced_once_per_interval_and_inactive_ones_never(quickstart: Quickstart) -> None:
+    def everyone_was_synced() -> dict[str, Any]:
+        seen = quickstart.asked()
+        assert [user for user in quickstart.users.active if seen.get(user, {"synced": 0})["synced"] < ROUNDS] == []
+        return seen
+
+    seen = eventually(everyone_was_synced, seconds=ROUNDS * INTERVAL + 90)
+    assert set(seen) == set(quickstart.users.active)
+    assert sum(user["overlaps"] for user in seen.values()) == 0
+    # counted, and not measured from call to call: a pod that starts late moves its own calls and no one else's
+    at_most = 2 + (time.monotonic() - quickstart.since) / (0.9 * INTERVAL)
+    assert max(user["calls"] for user in seen.values()) <= at_most
 
 
 def blocks() -> list[str]:
     return _RUN.findall((ROOT / "README.md").read_text())
 
 
-@pytest.fixture
-def after_make_demo(cluster: Kubectl, operator_image: image.Image) -> Iterator[Kubectl]:
-    """A cluster as `make demo` leaves it."""
-    operator = tasks.kubectl.Kubectl(cluster.kubeconfig)
-    users = demo.read_users()
-    run_steps(
-        [Step("example", "examples/quickstart", "10 s", lambda p: demo.apply(p, operator, operator_image, users))]
-    )
-    yield cluster
-    cluster("delete", "namespace", demo.NAMESPACE, "first", "--ignore-not-found")
-
-
-def test_every_command_of_the_readme_works(after_make_demo: Kubectl) -> None:
+# after the quickstart's own test, since these commands make its sync service known to users of theirs
+def test_every_command_of_the_readme_works(quickstart: Quickstart) -> None:
     environment = {
         **os.environ,
-        "KUBECONFIG": str(after_make_demo.kubeconfig),
+        "KUBECONFIG": str(quickstart.cluster.kubeconfig),
         "PATH": f"{KUBECTL.parent}{os.pathsep}{os.environ['PATH']}",
     }
     found = blocks()
@@ -55,3 +95,10 @@ def test_every_command_of_the_readme_works(after_make_demo: Kubectl) -> None:
             check=False,
         )
         assert done.returncode == 0, f"this block of README.md failed:\n{block}\n{done.stdout}{done.stderr}"
+
+
+def _assert_no_longer_going(cluster: Kubectl) -> None:
+    """What an earlier run has left to be deleted is not in the way any more."""
+    found = (each["metadata"] for each in cluster.get("namespaces")["items"])
+    going = {about["name"] for about in found if "deletionTimestamp" in about}
+    assert not going & {*NAMESPACES}
