@@ -20,7 +20,7 @@ help: ## this list
 	@sed -n '2,/^$$/s/^#//p' $(MAKEFILE_LIST)
 
 demo: ## cluster, image, operator and examples/quickstart, until every active user of it is synced
-test: ## lint, then unit, integration and end-to-end tests in one pytest run; ARGS='-k pause' are handed to pytest
+test: ## lint, then all tests in one pytest run of two processes; ARGS='-k pause' are handed to pytest, '-n0' for one
 cluster: ## only the cluster; its kubeconfig is .cluster/kubeconfig
 deploy: ## the image, the CRD and the operator onto the cluster
 image: ## only the image

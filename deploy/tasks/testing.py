@@ -11,6 +11,9 @@ from tasks.paths import TEST_KUBECONFIG, VENV
 from tasks.shell import show
 from tasks.steps import Progress, Step
 
+# tests/conftest.py says what runs beside what; -n0 in ARGS for one process, as a debugger needs it
+SIDE_BY_SIDE = ("-n2", "--dist=loadscope", "--no-loadscope-reorder", "--max-worker-restart=0")
+
 
 def steps(engine: Engine) -> list[Step]:
     """The cluster of the end-to-end tests, made while the image is built; pytest-kind then finds it."""
@@ -43,5 +46,5 @@ def run(engine: Engine, image: Image, arguments: list[str]) -> int:
     if engine.name != "local":  # the local engine makes an API server without a node for the integration tests
         kubeconfig = TEST_KUBECONFIG if engine.kind else engine.kubeconfig()
         variables["PERIODIC_SYNC_TEST_KUBECONFIG"] = str(kubeconfig)
-    command: list[str | Path] = [VENV / "bin" / "python", "-m", "pytest", "--durations=10", *keep, *arguments]
-    return show(command, env={**variables, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": ""})
+    command: list[str | Path] = [VENV / "bin" / "python", "-m", "pytest", "--durations=10", *SIDE_BY_SIDE, *keep]
+    return show([*command, *arguments], env={**variables, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": ""})
