@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -84,13 +85,15 @@ def named_by_content(engine: Engine, root: Path = ROOT) -> Image:
 
 def _fetch_wheels(progress: Progress) -> str:
     """The local build has no container network and need not have one: the packages are fetched out here."""
-    stamp = WHEELS / "made-from-lock"
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    requirements = without_markers(LOCK.read_text())
+    stamp, wanted = WHEELS / "made-from-lock", hashlib.sha256(requirements.encode()).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return "they are here"
     WHEELS.mkdir(parents=True, exist_ok=True)
     for old in WHEELS.iterdir():
         old.unlink()
+    unmarked = WHEELS / "requirements.txt"
+    unmarked.write_text(requirements)
     platforms = [f"--platform=manylinux{flavour}_{platform.machine()}" for flavour in ("_2_28", "_2_17", "2014")]
     command = [
         str(VENV / "bin" / "python"),
@@ -101,9 +104,14 @@ def _fetch_wheels(progress: Progress) -> str:
         "--disable-pip-version-check",
     ]
     target = ["--only-binary=:all:", "--implementation=cp", f"--python-version={LOCAL_PYTHON}", *platforms]
-    progress.run([*command, *target, "--require-hashes", "--no-deps", "-r", LOCK, "-d", WHEELS])
+    progress.run([*command, *target, "--require-hashes", "--no-deps", "-r", unmarked, "-d", WHEELS])
     stamp.write_text(wanted)
     return f"{len(list(WHEELS.glob('*.whl')))} packages"
+
+
+def without_markers(lock: str) -> str:
+    """Every package, whatever Python it is for: pip judges by the one that runs it, and the image's may be older."""
+    return re.sub(r" ;[^\\\n]*", " ", lock)
 
 
 def _build(engine: Engine, progress: Progress, image: Image, context: Path) -> str:

@@ -86,6 +86,11 @@ def test_the_image_is_named_by_what_goes_into_it(changed: Path, tmp_path: Path) 
     assert image.named_by_content(LOCAL, root) != before
 
 
+def test_wheels_are_fetched_for_whatever_python_the_image_has() -> None:
+    lock = "one==1.0 ; python_full_version < '3.11.3' \\\n    --hash=sha256:ab\ntwo==2.0 \\\n    --hash=sha256:cd\n"
+    assert image.without_markers(lock) == ("one==1.0 \\\n    --hash=sha256:ab\ntwo==2.0 \\\n    --hash=sha256:cd\n")
+
+
 def test_the_quickstart_has_active_and_inactive_users_whenever_it_is_made() -> None:
     now = datetime.now(UTC)
     users = demo.read_users()
