@@ -161,11 +161,23 @@ class Server:
 
     async def command(self, *words: str | bytes | int) -> Any:
         """What it answers, as bytes; with the default user's password."""
+        async with self._client() as client:
+            return await client.execute_command(*words)
+
+    async def replicated(self) -> None:
+        """Wait until a replica has all that was written so far."""
+        async with self._client() as client, client.pipeline(transaction=False) as pipeline:
+            # WAIT is about what the same connection has seen, and that begins with the first command on it.
+            pipeline.execute_command("PING")
+            pipeline.execute_command("WAIT", 1, 1000 * DEADLINE_SECONDS)
+            assert (await pipeline.execute())[1] == 1
+
+    def _client(self) -> Redis:
         tls = {"ssl": True, "ssl_ca_certs": str(self.settings["tls-ca-cert-file"])} if self.tls else {}
         options: dict[str, Any] = {"password": self.password, "protocol": 2, "retry": Retry(NoBackoff(), 0), **tls}
-        async with Redis(host=HOST, port=self.port, socket_timeout=5, **options) as client:
-            client.response_callbacks.clear()
-            return await client.execute_command(*words)
+        client = Redis(host=HOST, port=self.port, socket_timeout=DEADLINE_SECONDS, **options)
+        client.response_callbacks.clear()
+        return client
 
     async def info(self, section: str) -> dict[str, str]:
         lines = (await self.command("INFO", section)).decode().splitlines()

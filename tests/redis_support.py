@@ -79,9 +79,17 @@ class SentinelSetup:
 
 @asynccontextmanager
 async def sentinel_setup(
-    *, sentinels: int = 3, down_after_milliseconds: int = 1000, binary: str | None = None, **config: Value
+    *,
+    sentinels: int = 3,
+    sentinel_password: str = "",
+    down_after: int = 1000,
+    binary: str | None = None,
+    **config: Value,
 ) -> AsyncIterator[SentinelSetup]:
-    """config: of primary and replica; a `requirepass` holds for replication and Sentinels' own access, too."""
+    """config: of primary and replica; a `requirepass` holds for replication and Sentinels' own access, too.
+
+    down_after: milliseconds until a silent primary counts as gone. sentinel_password: asked for by the Sentinels.
+    """
     binary = binary or redis_binary()
     async with contextlib.AsyncExitStack() as stack:
         settings = settings_of(config)
@@ -91,30 +99,37 @@ async def sentinel_setup(
         follow: dict[str, Value] = {"replicaof": f"{HOST} {primary.port}"}
         replica = await stack.enter_async_context(started(binary, settings | follow))
 
-        await until(lambda: _has_replica(primary), "the replica has what the primary has")
-        watched = _sentinel_settings(primary, sentinels // 2 + 1, down_after_milliseconds)
+        await until(lambda: _has_replica(primary), "the replica follows the primary")
+        watched = _sentinel_settings(primary, sentinels // 2 + 1, down_after, sentinel_password)
         watching = [await stack.enter_async_context(started(binary, watched, "--sentinel")) for _ in range(sentinels)]
         for sentinel in watching:
             await until(lambda sentinel=sentinel: _knows(sentinel, sentinels - 1), "the Sentinels know each other")
         yield SentinelSetup(primary, replica, watching)
 
 
-def _sentinel_settings(primary: Server, quorum: int, down_after: int) -> dict[str, Value]:
+def _sentinel_settings(primary: Server, quorum: int, down_after: int, password: str) -> dict[str, Value]:
     options = [f"monitor {MASTER} {HOST} {primary.port} {quorum}", f"down-after-milliseconds {MASTER} {down_after}"]
     options += [f"failover-timeout {MASTER} 3000"]
     options += [f"auth-pass {MASTER} {primary.password}"] if primary.password else []
-    return {"sentinel": tuple(options)}
+    if not password:
+        return {"sentinel": tuple(options)}
+    return {"sentinel": (*options, f"sentinel-pass {password}"), "requirepass": password}
 
 
 async def _has_replica(primary: Server) -> bool:
-    """By the primary's word: a replica calls the link up while writes to it are still held back."""
     return "state=online" in (await primary.info("replication")).get("slave0", "")
 
 
 async def _knows(sentinel: Server, others: int) -> bool:
-    answer = await sentinel.command("SENTINEL", "MASTER", MASTER)
-    fields = dict(zip(answer[::2], answer[1::2], strict=True))
-    return (int(fields[b"num-slaves"]), int(fields[b"num-other-sentinels"])) == (1, others)
+    """Whether it could make the replica the primary, if need be."""
+    if int(_fields(await sentinel.command("SENTINEL", "MASTER", MASTER))[b"num-other-sentinels"]) != others:
+        return False
+    replicas = [_fields(answer) for answer in await sentinel.command("SENTINEL", "REPLICAS", MASTER)]
+    return [(each[b"flags"], each[b"master-link-status"]) for each in replicas] == [(b"slave", b"ok")]
+
+
+def _fields(answer: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(answer[::2], answer[1::2], strict=True))
 
 
 @dataclass
@@ -156,7 +171,7 @@ async def redis_cluster(
         for server in servers:
             await until(lambda server=server: _is_up(server, len(servers)), "the cluster is up")
         for primary in cluster.primaries[:replicas]:
-            await until(lambda primary=primary: _has_replica(primary), "the replicas have what the primaries have")
+            await until(lambda primary=primary: _has_replica(primary), "the replicas follow their primaries")
         yield cluster
 
 

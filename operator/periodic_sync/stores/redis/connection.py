@@ -34,7 +34,7 @@ class Connection:
         self._topology = topology(self._access, clock)
         self._nodes: dict[Address, Node] = {}
         self._finding = asyncio.Lock()
-        self._asked: Address | None = None
+        self._asked: Node | None = None
         """The last server asked, for the sentence on a time-out."""
         self._closed = False
 
@@ -89,31 +89,30 @@ class Connection:
                 return await call
         except TimeoutError as error:
             self._doubt()
-            where = f"Redis at {self._asked}" if self._asked else "Redis"
-            raise timed_out(where, self._access.seconds) from error
+            seconds, asked = self._access.seconds, self._asked
+            raise (asked.silence(seconds) if asked else timed_out("Redis", seconds, self._access.url)) from error
 
     async def _with_care(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
             return await call()
-        except RedisNotReady:
-            self._doubt()
+        except RedisNotReady as trouble:
+            self._doubt(trouble.better if isinstance(trouble, WrongServer) else None)
             raise
 
-    def _doubt(self) -> None:
+    def _doubt(self, better: Address | None = None) -> None:
         """Whatever went wrong: the next call finds the primary anew, and looks at it."""
-        self._topology.forget()
+        self._topology.forget(better)
         for node in self._nodes.values():
             node.checked_at = None
 
     async def _node(self, address: Address) -> Node:
-        self._asked = address
         async with self._finding:
             if self._closed:
                 raise Replaced("The connection to Redis was closed", passes=True)
             if address not in self._nodes:
                 await self._keep(await self._topology.primaries())
                 self._nodes[address] = Node(self._access, address, database=self._access.url.database)
-            node = self._nodes[address]
+            self._asked = node = self._nodes[address]
             if node.checked_at is None or self._clock() - node.checked_at >= CHECK_SECONDS:
                 await check(node, self._access.url.mode)
                 node.checked_at = self._clock()

@@ -13,8 +13,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import DataError, RedisError
 
 from periodic_sync.stores.redis.commands import Command
-from periodic_sync.stores.redis.troubles import explain
-from periodic_sync.stores.redis.urls import Address, Mode, RedisUrl
+from periodic_sync.stores.redis.troubles import RedisNotReady, explain, timed_out
+from periodic_sync.stores.redis.urls import Address, RedisUrl
 
 CLIENT_NAME = "periodic-sync"
 """What `redis-cli client list` shows."""
@@ -69,7 +69,7 @@ class Node:
         self.name = f"{kind} at {address}"
         self.checked_at: float | None = None
         """When it was last found fit, on the clock of whoever checks it."""
-        self._mode: Mode = access.url.mode
+        self._url = access.url
         # Any, since much of redis-py's interface carries no types.
         self._redis: Any = Redis.from_pool(access.pool(address, authenticate=authenticate, database=database))
         # Answers as the server gives them, the same from every version of redis-py.
@@ -93,6 +93,10 @@ class Node:
                 if isinstance(answer, Exception):
                     raise answer
             return answers
+
+    def silence(self, seconds: float) -> RedisNotReady:
+        """That it has not answered for so long."""
+        return timed_out(self.name, seconds, self._url, reached=self._reached)
 
     async def retire(self) -> None:
         """Close it once the calls that are under way have ended, at once without any."""
@@ -119,7 +123,7 @@ class Node:
         except DataError:
             raise  # a value that can't be sent is a mistake of this program
         except (RedisError, OSError) as error:
-            raise explain(error, self.name, self._mode, reached=self._reached) from error
+            raise explain(error, self.name, self._url, reached=self._reached) from error
 
 
 def sections(text: bytes) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from periodic_sync.stores.redis.commands import Command
 from periodic_sync.stores.redis.node import Access, Node
-from periodic_sync.stores.redis.troubles import RedisNotReady, WrongCredentials, timed_out
+from periodic_sync.stores.redis.troubles import RedisNotReady, WrongCredentials
 from periodic_sync.stores.redis.urls import Address, Mode
 
 SENTINEL_SECONDS = 5.0
@@ -30,8 +30,8 @@ class Topology(Protocol):
         """All servers that take writes. Raises: RedisNotReady."""
         ...
 
-    def forget(self) -> None:
-        """The answers are doubtful: ask anew the next time."""
+    def forget(self, better: Address | None = None) -> None:
+        """The answers are doubtful: ask anew the next time. better: a server that will know."""
         ...
 
 
@@ -42,25 +42,25 @@ def topology(access: Access, clock: Callable[[], float] = time.monotonic) -> Top
     return Cluster(access) if access.url.mode is Mode.CLUSTER else Standalone(access.url.hosts[0])
 
 
-async def ask(access: Access, address: Address, command: Command) -> Any:
-    """One command over a connection of its own. Raises: RedisNotReady, whatever goes wrong."""
+async def ask(access: Access, address: Address, *commands: Command) -> list[Any]:
+    """A few commands over a connection of its own. Raises: RedisNotReady, whatever goes wrong."""
     try:
-        return await _ask(access, address, command, authenticate=access.url.mode is Mode.CLUSTER)
+        return await _ask(access, address, commands, authenticate=access.url.mode is Mode.CLUSTER)
     except WrongCredentials:
         if access.url.mode is Mode.CLUSTER or access.url.password is None:
             raise
         # Sentinels mostly have no password; where they have one it is, as in the usual charts, the servers' own.
-        return await _ask(access, address, command, authenticate=True)
+        return await _ask(access, address, commands, authenticate=True)
 
 
-async def _ask(access: Access, address: Address, command: Command, *, authenticate: bool) -> Any:
+async def _ask(access: Access, address: Address, commands: Sequence[Command], *, authenticate: bool) -> list[Any]:
     kind = "The Sentinel" if access.url.mode is Mode.SENTINEL else "Redis"
     node, seconds = Node(access, address, kind=kind, authenticate=authenticate), access.seconds * _SHARE
     try:
         async with asyncio.timeout(seconds):
-            return await node.execute(command)
+            return await node.pipeline(commands)
     except TimeoutError as error:
-        raise timed_out(node.name, seconds) from error
+        raise node.silence(seconds) from error
     finally:
         await node.retire()
 
@@ -77,7 +77,7 @@ class Standalone:
     async def primaries(self) -> Sequence[Address]:
         return [self._address]
 
-    def forget(self) -> None:
+    def forget(self, better: Address | None = None) -> None:
         pass
 
 
@@ -107,7 +107,7 @@ class Sentinels:
     async def primaries(self) -> Sequence[Address]:
         return [await self.primary(0)]
 
-    def forget(self) -> None:
+    def forget(self, better: Address | None = None) -> None:
         self._known = None
 
     async def _ask_all(self) -> Address:
@@ -132,7 +132,10 @@ class Sentinels:
         """Returns: epoch and address of the primary, as one Sentinel knows it."""
         name = self._access.url.master
         try:
-            answer = await ask(self._access, host, ("SENTINEL", "MASTER", name))
+            # In a failover the first of them is right sooner, and only the second one tells how new that is.
+            address, answer = await ask(
+                self._access, host, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name), ("SENTINEL", "MASTER", name)
+            )
         except RedisNotReady as trouble:
             if "No such master" not in trouble.answer:
                 raise
@@ -141,7 +144,7 @@ class Sentinels:
                 f"`redis-cli -h {host.host} -p {host.port} sentinel masters` lists the names"
             ) from trouble
         fields = dict(zip(answer[::2], answer[1::2], strict=False))
-        return int(fields[b"config-epoch"]), Address(fields[b"ip"].decode(), int(fields[b"port"]))
+        return int(fields[b"config-epoch"]), Address(address[0].decode(), int(address[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +177,11 @@ class Cluster:
     async def primaries(self) -> Sequence[Address]:
         return sorted({slots.primary for slots in await self._map()})
 
-    def forget(self) -> None:
+    def forget(self, better: Address | None = None) -> None:
         self._slots = ()
+        if better:
+            # After a move the others learn of it a little later than who has the keys now.
+            self._servers = (better, *self._servers)
 
     async def _map(self) -> Sequence[_Slots]:
         async with self._lock:
@@ -188,7 +194,7 @@ class Cluster:
         # What the URL names may have moved away by now, and what was found once may be gone: each is tried.
         for server in dict.fromkeys((*self._servers, *self._access.url.hosts)):
             try:
-                answer = await ask(self._access, server, ("CLUSTER", "SLOTS"))
+                [answer] = await ask(self._access, server, ("CLUSTER", "SLOTS"))
             except RedisNotReady as trouble:
                 troubles.append(trouble)
                 continue

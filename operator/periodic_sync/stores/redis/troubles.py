@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from redis import exceptions as redis_errors
 
 from periodic_sync.stores.base import StoreNotReady
-from periodic_sync.stores.redis.urls import Mode
+from periodic_sync.stores.redis.urls import Address, Mode, RedisUrl
 
 
 class RedisNotReady(StoreNotReady):
@@ -27,7 +27,11 @@ class WrongCredentials(RedisNotReady):
 
 
 class WrongServer(RedisNotReady):
-    """Another server takes writes by now; nothing was carried out."""
+    """Another server takes writes by now, `better` by this one's word; nothing was carried out."""
+
+    def __init__(self, message: str, *, better: Address | None = None) -> None:
+        super().__init__(message, passes=True)
+        self.better = better
 
 
 class Replaced(RedisNotReady):
@@ -58,6 +62,7 @@ _BY_CLASS: tuple[tuple[type[Exception], tuple[bool, str]], ...] = (
     (redis_errors.MovedError, _IN_A_CLUSTER),
     (redis_errors.AskError, _MOVING),
     (redis_errors.TryAgainError, _MOVING),
+    (redis_errors.ClusterCrossSlotError, (_FOR_A_PERSON, "is given keys of several slots in one step ({said})")),
     (redis_errors.MasterDownError, (_PASSES, "is a replica that has lost its primary; a failover may be under way")),
     (
         redis_errors.ClusterDownError,
@@ -79,7 +84,6 @@ _BY_WORD: Mapping[str, tuple[bool, str]] = {
         "holds keys of another kind under this prefix: another program uses it; choose another "
         "spec.store.redis.keyPrefix",
     ),
-    "CROSSSLOT": (_FOR_A_PERSON, "is a Redis Cluster, and the keys of one step are in several slots ({said})"),
 }
 _BY_TEXT: Mapping[str, tuple[bool, str]] = {
     "DB index is out of range": _NO_DATABASE,
@@ -97,16 +101,17 @@ _BY_TEXT: Mapping[str, tuple[bool, str]] = {
 }
 
 
-def explain(error: BaseException, server: str, mode: Mode, *, reached: bool = False) -> RedisNotReady:
+def explain(error: BaseException, server: str, url: RedisUrl, *, reached: bool = True) -> RedisNotReady:
     """What an error of redis-py, or of the socket, means.
 
     server: as a sentence begins, such as `Redis at host:6379`. reached: whether it ever answered before.
     """
     said = _said(error)
     if isinstance(error, redis_errors.ReadOnlyError):
-        return read_only(server, mode)
-    if isinstance(error, redis_errors.MovedError) and mode is Mode.CLUSTER:
-        return WrongServer(f"{server} has handed this policy's keys to another server", passes=True)
+        return read_only(server, url.mode)
+    if isinstance(error, redis_errors.MovedError) and url.mode is Mode.CLUSTER:
+        better = Address(error.host, error.port) if error.host else None
+        return WrongServer(f"{server} has handed this policy's keys to another server", better=better)
     if isinstance(error, redis_errors.NoScriptError):
         return UnknownScript(f"{server} does not know a script", passes=True)
     for kind, (passes, sentence) in _BY_CLASS:
@@ -116,21 +121,25 @@ def explain(error: BaseException, server: str, mode: Mode, *, reached: bool = Fa
         return _credentials(server, said)
     if isinstance(error, redis_errors.ResponseError):
         return _answered(server, said)
-    return _on_the_way(error, server, reached)
+    return _on_the_way(error, server, "" if reached else _tls_hint(url))
 
 
 def read_only(server: str, mode: Mode) -> RedisNotReady:
     """The server is a replica."""
     if mode is not Mode.STANDALONE:
-        return WrongServer(f"{server} is a replica by now: a failover is under way", passes=True)
+        return WrongServer(f"{server} is a replica by now: a failover is under way")
     return RedisNotReady(
         f"{server} is a replica, which takes no writes: write the primary's address into the URL, or "
         "redis+sentinel://host:26379/master so that it is found"
     )
 
 
-def timed_out(server: str, seconds: float) -> RedisNotReady:
-    return RedisNotReady(f"{server} gives no answer within {seconds:g} s: is it busy, paused or cut off?", passes=True)
+def timed_out(server: str, seconds: float, url: RedisUrl, *, reached: bool = True) -> RedisNotReady:
+    """As `explain`, of a call that has taken as long as it may."""
+    hint = "" if reached else _tls_hint(url)
+    return RedisNotReady(
+        f"{server} gives no answer within {seconds:g} s: is it busy, paused or cut off?{hint}", passes=True
+    )
 
 
 def _answered(server: str, said: str) -> RedisNotReady:
@@ -156,7 +165,14 @@ def _credentials(server: str, said: str) -> WrongCredentials:
     )
 
 
-def _on_the_way(error: BaseException, server: str, reached: bool) -> RedisNotReady:
+def _tls_hint(url: RedisUrl) -> str:
+    """For a server that never said a word: TLS on one side only mostly ends in silence or in a connection closed."""
+    if url.tls:
+        return " Where it has no TLS, write redis for rediss in the URL"
+    return " Where it speaks only TLS, write rediss for redis in the URL"
+
+
+def _on_the_way(error: BaseException, server: str, hint: str) -> RedisNotReady:
     said = _said(error)
     if certificate := _in_chain(error, ssl.SSLCertVerificationError):
         return RedisNotReady(
@@ -165,17 +181,15 @@ def _on_the_way(error: BaseException, server: str, reached: bool) -> RedisNotRea
         )
     if tls := _in_chain(error, ssl.SSLError):
         return RedisNotReady(
-            f"{server} can't be spoken to with TLS ({_said(tls)}): where it has none, write redis in place of rediss"
+            f"{server} can't be spoken to with TLS ({_said(tls)}): where it has none, write redis for rediss in the URL"
         )
     if isinstance(error, redis_errors.TimeoutError | TimeoutError):
-        return RedisNotReady(f"{server} gives no answer in time: is it busy, paused or cut off?", passes=True)
+        return RedisNotReady(f"{server} gives no answer in time: is it busy, paused or cut off?{hint}", passes=True)
     if isinstance(_in_chain(error, ConnectionRefusedError), ConnectionRefusedError):
         return RedisNotReady(f"{server} refuses connections: it is not running, or has another port", passes=True)
     if "Name or service not known" in said or "name resolution" in said or "No address" in said:
         return RedisNotReady(f"{server} can't be found: there is no such host; correct it in the URL", passes=True)
-    # A server that speaks TLS only hangs up on whoever does not.
-    hint = "" if reached or "closed by server" not in said else ". Where it speaks only TLS, write rediss for redis"
-    return RedisNotReady(f"{server} can't be reached, or broke the connection ({said}){hint}", passes=True)
+    return RedisNotReady(f"{server} can't be reached, or broke the connection: {said}.{hint}", passes=True)
 
 
 def _said(error: BaseException) -> str:
