@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from periodic_sync.api.durations import DAY, HOUR, MINUTE
+from periodic_sync.api.durations import MINUTE
 from periodic_sync.core.outcomes import Ending, Outcome, apply
 from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
 from periodic_sync.stores.base import Store
@@ -44,6 +44,10 @@ class Bench(Protocol):
 
     async def write(self, user_id: str, record: dict[str, Any] | str) -> None:
         """Write a record as an application does; a text as somebody who gets it wrong does."""
+        ...
+
+    async def register(self, user_ids: Iterable[str]) -> None:
+        """Write a record for each of these, as an application does."""
         ...
 
     async def remove(self, user_id: str) -> None:
@@ -100,25 +104,6 @@ class StoreContract:
         await bench.remove("u2")
         assert (await bench.contents(store, NOW)).records == {"u1": UserRecord("u1", WALLET, NOW + 1_000)}
 
-    async def test_malformed_records_stop_nobody_and_are_named_without_their_wallet(self, bench: Bench) -> None:
-        await bench.write("good", record())
-        await bench.write("half", record(interval="often"))
-        await bench.write("bad", "{")
-        await bench.write("ahead", record(active=NOW + 6 * MINUTE))
-        snapshot = await bench.contents(bench.open(), NOW)
-        assert snapshot.records.keys() == {"good", "half"}
-        assert snapshot.skipped == 3
-        told = "\n".join(snapshot.problems)
-        assert all(user_id in told for user_id in ("half", "bad", "ahead"))
-        assert WALLET not in told
-
-    async def test_a_record_that_was_too_far_ahead_counts_once_it_is_not(self, bench: Bench) -> None:
-        store = bench.open()
-        await bench.write("u1", record(active=NOW + 6 * MINUTE))
-        assert (await bench.contents(store, NOW)).records == {}
-        assert (await bench.contents(store, NOW + MINUTE)).records.keys() == {"u1"}
-        assert (await bench.contents(store, NOW)).records == {}
-
     async def test_outcomes_are_durable_and_seen_by_every_operator(self, bench: Bench) -> None:
         store, other = bench.open(), bench.open()
         await bench.write("u1", record())
@@ -132,6 +117,7 @@ class StoreContract:
     async def test_outcomes_apply_once_and_never_backwards(self, bench: Bench) -> None:
         store, frozen = bench.open(), bench.open()
         first, second = outcome("u1", Ending.FAILED), outcome("u1", Ending.FAILED, claim=NOW + 1)
+        await bench.register(["u1"])
         await frozen.read(NOW)
         for applier, outcomes in [(store, [first]), (store, [second]), (store, [first]), (frozen, [first, second])]:
             await applier.apply(outcomes)
@@ -141,6 +127,7 @@ class StoreContract:
     async def test_two_outcomes_of_a_user_in_one_call_apply_in_the_order_of_their_claims(self, bench: Bench) -> None:
         store = bench.open()
         outcomes = [outcome("u1", Ending.FAILED, claim=NOW + 1), outcome("u1", Ending.FAILED)]
+        await bench.register(["u1"])
         await store.apply(outcomes)
         assert (await bench.contents(store, NOW)).states == folded(outcomes)
 
@@ -152,11 +139,13 @@ class StoreContract:
     async def test_every_field_of_a_state_survives(self, bench: Bench) -> None:
         outcomes = [outcome(f"user.{ending}:x@y-z", ending, request=NOW - 5) for ending in Ending]
         outcomes += [outcome(one.user_id, Ending.RETURNED, claim=NOW + 7) for one in outcomes]
+        await bench.register(one.user_id for one in outcomes)
         await bench.open().apply(outcomes)
         assert (await bench.contents(bench.open(), NOW)).states == folded(outcomes)
 
     async def test_operators_that_apply_at_once_lose_nothing(self, bench: Bench) -> None:
         operators, history = [bench.open() for _ in range(3)], []
+        await bench.register(f"u{number}" for number in range(40))
         for claim in range(NOW, NOW + 12, 3):
             batches = [
                 [outcome(f"u{n}", Ending.FAILED, claim=claim + index) for n in range(index, 40, 3)]
@@ -171,6 +160,7 @@ class StoreContract:
     async def test_a_long_history_comes_to_what_the_rules_say(self, bench: Bench) -> None:
         dice = random.Random(4)
         stores, history = [bench.open(), bench.open()], []
+        await bench.register(f"user-{number}" for number in range(300))
         for turn in range(60):
             users = dice.sample(range(300), dice.choice([1, 10, 40, 200]))
             batch = [outcome(f"user-{n}", dice.choice(list(Ending)), claim=NOW + turn) for n in users]
@@ -184,38 +174,6 @@ class StoreContract:
 
     @pytest.mark.parametrize("count", [1_000])
     async def test_many_outcomes_at_once(self, bench: Bench, count: int) -> None:
-        await bench.open().apply([outcome(f"user-{n}") for n in range(count)])
+        await bench.register(f"user-{number}" for number in range(count))
+        await bench.open().apply([outcome(f"user-{number}") for number in range(count)])
         assert len((await bench.contents(bench.open(), NOW)).states) == count
-
-    async def test_state_outlives_its_record_for_a_day(self, bench: Bench) -> None:
-        store = bench.open()
-        for user_id in ("stays", "leaves", "returns"):
-            await bench.write(user_id, record(active=NOW))
-        await store.apply([outcome(user_id, claim=NOW - 9 * DAY) for user_id in ("stays", "leaves", "returns")])
-        await store.tidy(NOW)
-        await bench.remove("leaves")
-        await bench.remove("returns")
-        await store.tidy(NOW + HOUR)
-        await bench.write("returns", record())
-        await store.tidy(NOW + 2 * HOUR)
-        await bench.remove("returns")
-        await store.tidy(NOW + 3 * HOUR)
-        await bench.open().tidy(NOW + DAY + HOUR - 1)
-        assert (await bench.contents(store, NOW)).states.keys() == {"stays", "leaves", "returns"}
-        await bench.open().tidy(NOW + DAY + 2 * HOUR)
-        assert (await bench.contents(store, NOW)).states == {
-            "stays": synced(NOW - 9 * DAY),
-            "returns": synced(NOW - 9 * DAY),
-        }
-        await store.tidy(NOW + DAY + 5 * HOUR)
-        assert (await bench.contents(bench.open(), NOW)).states.keys() == {"stays"}
-
-    async def test_nobody_claimed_within_a_day_is_forgotten(self, bench: Bench) -> None:
-        store = bench.open()
-        await store.apply([outcome("u1", claim=NOW)])
-        await store.tidy(NOW)
-        await store.apply([outcome("u1", claim=NOW + 20 * HOUR)])
-        await store.tidy(NOW + 30 * HOUR)
-        assert (await bench.contents(store, NOW)).states.keys() == {"u1"}
-        await store.tidy(NOW + 46 * HOUR)
-        assert (await bench.contents(store, NOW)).states == {}

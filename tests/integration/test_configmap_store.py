@@ -5,7 +5,7 @@ import json
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +59,9 @@ class ConfigMapBench:
         body = {"metadata": {"name": name, **metadata}, "data": dict(data or {})}
         return await self.maps.create(self.namespace, {"apiVersion": "v1", "kind": "ConfigMap", **body})
 
+    async def register(self, user_ids: Iterable[str]) -> None:
+        await self.edit(STORE, {user_id: json.dumps(record()) for user_id in user_ids})
+
     async def contents(self, store: Store, now: int) -> Snapshot:
         assert isinstance(store, ConfigMapStore)
         return await store.read(now)
@@ -83,6 +86,60 @@ async def bench(client: KubeClient) -> AsyncIterator[ConfigMapBench]:
 
 class TestContract(StoreContract):
     """The ConfigMap store keeps the contract."""
+
+
+class TestRecordsThatAreWrongOrGone:
+    async def test_malformed_ones_stop_nobody_and_are_named_without_their_wallet(self, bench: ConfigMapBench) -> None:
+        await bench.write("good", record())
+        await bench.write("half", record(interval="often"))
+        await bench.write("bad", "{")
+        await bench.write("ahead", record(active=NOW + 6 * MINUTE))
+        snapshot = await bench.contents(bench.open(), NOW)
+        assert snapshot.records.keys() == {"good", "half"}
+        assert snapshot.skipped == 3
+        told = "\n".join(snapshot.problems)
+        assert all(user_id in told for user_id in ("half", "bad", "ahead"))
+        assert WALLET not in told
+
+    async def test_a_record_that_was_too_far_ahead_counts_once_it_is_not(self, bench: ConfigMapBench) -> None:
+        store = bench.open()
+        await bench.write("u1", record(active=NOW + 6 * MINUTE))
+        assert (await bench.contents(store, NOW)).records == {}
+        assert (await bench.contents(store, NOW + MINUTE)).records.keys() == {"u1"}
+        assert (await bench.contents(store, NOW)).records == {}
+
+    async def test_state_outlives_its_record_for_a_day(self, bench: ConfigMapBench) -> None:
+        store = bench.open()
+        for user_id in ("stays", "leaves", "returns"):
+            await bench.write(user_id, record(active=NOW))
+        await store.apply([outcome(user_id, claim=NOW - 9 * DAY) for user_id in ("stays", "leaves", "returns")])
+        await store.tidy(NOW)
+        await bench.remove("leaves")
+        await bench.remove("returns")
+        await store.tidy(NOW + HOUR)
+        await bench.write("returns", record())
+        await store.tidy(NOW + 2 * HOUR)
+        await bench.remove("returns")
+        await store.tidy(NOW + 3 * HOUR)
+        await bench.open().tidy(NOW + DAY + HOUR - 1)
+        assert (await bench.contents(store, NOW)).states.keys() == {"stays", "leaves", "returns"}
+        await bench.open().tidy(NOW + DAY + 2 * HOUR)
+        assert (await bench.contents(store, NOW)).states == {
+            "stays": synced(NOW - 9 * DAY),
+            "returns": synced(NOW - 9 * DAY),
+        }
+        await store.tidy(NOW + DAY + 5 * HOUR)
+        assert (await bench.contents(bench.open(), NOW)).states.keys() == {"stays"}
+
+    async def test_nobody_claimed_within_a_day_is_forgotten(self, bench: ConfigMapBench) -> None:
+        store = bench.open()
+        await store.apply([outcome("u1", claim=NOW)])
+        await store.tidy(NOW)
+        await store.apply([outcome("u1", claim=NOW + 20 * HOUR)])
+        await store.tidy(NOW + 30 * HOUR)
+        assert (await bench.contents(store, NOW)).states.keys() == {"u1"}
+        await store.tidy(NOW + 46 * HOUR)
+        assert (await bench.contents(store, NOW)).states == {}
 
 
 async def test_the_main_config_map_missing_is_said_with_the_remedy(bench: ConfigMapBench) -> None:

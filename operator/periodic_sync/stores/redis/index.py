@@ -1,0 +1,172 @@
+"""What the sorted sets tell about all users at one tick: how many are due, stale and the like, and who comes first.
+
+The core says by which instants of the last sync to tell users apart (core/cutoffs.py), and the due index has them in
+that order. Where an instant falls between two users of the same tenth of a second, or users are being spread out, some
+have to be looked at one by one; they are `doubtful` here.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import chain, islice
+
+from periodic_sync.core.cutoffs import Cutoffs, UserClass, cutoffs, is_spread
+from periodic_sync.core.spread import PLACES
+from periodic_sync.core.tick import CLOCK_SKEW, Tick
+from periodic_sync.stores.records import AHEAD
+from periodic_sync.stores.redis.keys import ASKED, BROKEN, DUE, QUEUE, RETRY, SEEN
+from periodic_sync.stores.redis.questions import ALL, Found, Questions
+from periodic_sync.stores.redis.scores import KINDS, SLICES, UNITS, Kind, Shelf, places, possibly, surely
+
+INFINITE = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many users are worth reading: of the due, of those who may go along, and of those who back off."""
+
+    due: int
+    along: int
+    backing_off: int = 0
+
+
+@dataclass(slots=True)
+class Tallies:
+    """What can be counted without looking at anybody; doubtful users are not in it."""
+
+    total: int = 0
+    active: int = 0
+    ahead: int = 0
+    """Last active too far in the future to be believed."""
+    broken: int = 0
+    asked: int = 0
+    queued: int = 0
+    retry_due: int = 0
+    backing_off: int = 0
+    shelved: dict[tuple[int, Kind], int] = field(default_factory=dict)
+    """Active users by class number and kind."""
+    due: int = 0
+    """Regular ones."""
+    stale: int = 0
+    stale_regular: int = 0
+
+    def count(self, name: str, number: int) -> None:
+        setattr(self, name, getattr(self, name) + number)
+
+    @property
+    def regular(self) -> int:
+        return sum(count for (_, kind), count in self.shelved.items() if kind is Kind.REGULAR)
+
+
+@dataclass(slots=True)
+class Look:
+    """One look at the index. Ask `begin`, then `go_on`, each followed by putting the questions."""
+
+    tick: Tick
+    classes: Mapping[int, UserClass]
+    """By number."""
+    room: Room
+    tallies: Tallies = field(default_factory=Tallies)
+    due: list[Found] = field(default_factory=list)
+    """Surely due, by the last sync, shelf by shelf."""
+    doubtful: set[str] = field(default_factory=set)
+    """Regular ones who may be due."""
+    doubtfully_stale: set[str] = field(default_factory=set)
+    later: list[Found] = field(default_factory=list)
+    """Those who come due next, shelf by shelf."""
+    others: set[str] = field(default_factory=set)
+    """To be looked at for some other reason."""
+
+    def begin(self, ask: Questions) -> None:
+        """How many there are of each kind, and who is due for other reasons than the last sync."""
+        tick, tallies = self.tick, self.tallies
+        active_since = tick.now - tick.spec.thresholds.active
+        for name, key, low, high in (
+            ("total", SEEN, -INFINITE, INFINITE),
+            ("active", SEEN, active_since, INFINITE),
+            ("ahead", SEEN, tick.now + AHEAD + 1, INFINITE),
+            ("broken", BROKEN, -INFINITE, INFINITE),
+            ("asked", ASKED, -INFINITE, INFINITE),
+            ("queued", QUEUE, -INFINITE, INFINITE),
+            ("retry_due", RETRY, -INFINITE, tick.now),
+            ("backing_off", RETRY, tick.now + 1, INFINITE),
+        ):
+            ask.count(key, low, high, lambda number, name=name: tallies.count(name, number))  # type: ignore[misc]
+        for number in self.classes:
+            for kind in Kind:
+                low, high = Shelf(number, kind, 0).base, Shelf(number, kind, SLICES - 1).end
+                ask.count(DUE, low, high, lambda count, key=(number, kind): tallies.shelved.__setitem__(key, count))  # type: ignore[misc]
+        for key in (ASKED, QUEUE):
+            ask.first(key, -INFINITE, INFINITE, self.room.due, self._look_at)
+        ask.first(RETRY, -INFINITE, tick.now, self.room.due, self._look_at)
+        ask.first(RETRY, tick.now + 1, INFINITE, max(1, self.room.backing_off), self._look_at)
+
+    def go_on(self, ask: Questions) -> None:
+        """Everything that goes by the last sync. Raises: UnknownTimeZoneError."""
+        for number, users in self.classes.items():
+            kinds = [kind for kind in Kind if self.tallies.shelved.get((number, kind))]
+            if not kinds:
+                continue
+            for part, limits in self._cutoffs(users):
+                for kind in kinds:
+                    self._ask_about(ask, Shelf(number, kind, part), limits)
+
+    def _cutoffs(self, users: UserClass) -> Iterable[tuple[int, Cutoffs]]:
+        if is_spread(users, self.tick):
+            for part in range(SLICES):
+                first, last = places(part)
+                yield part, cutoffs(users, self.tick, first=first, last=last)
+        else:
+            same = cutoffs(users, self.tick, first=0, last=PLACES - 1)
+            yield from ((part, same) for part in range(SLICES))
+
+    def _ask_about(self, ask: Questions, shelf: Shelf, limits: Cutoffs) -> None:
+        base, is_regular = shelf.base, shelf.kind is Kind.REGULAR
+        stale, stale_perhaps = surely(limits.stale.sure), possibly(limits.stale.possible)
+        ask.count(DUE, base, base + stale, lambda count: self._stale(count, is_regular=is_regular))
+        ask.first(DUE, base + stale + 1, base + stale_perhaps, ALL, self._doubt_staleness)
+        due, perhaps = surely(limits.due.sure), possibly(limits.due.possible)
+        if shelf.kind is Kind.QUEUED:
+            ask.first(DUE, base, base + perhaps, self.room.due, self._look_at)
+        if not is_regular:
+            return
+        future = possibly(self.tick.now + CLOCK_SKEW)
+        ask.count(DUE, base, base + due, lambda count: self.tallies.count("due", count))
+        ask.first(DUE, base, base + due, self.room.due, self.due.append)
+        ask.first(DUE, base + due + 1, base + perhaps, ALL, self._doubt)
+        ask.first(DUE, base + max(perhaps, future) + 1, base + UNITS - 1, ALL, self._doubt)
+        ask.first(DUE, base + perhaps + 1, base + future, max(1, self.room.along), self.later.append)
+
+    def _look_at(self, found: Found) -> None:
+        self.others.update(user_id for _, user_id in found)
+
+    def _stale(self, count: int, *, is_regular: bool) -> None:
+        self.tallies.stale += count
+        self.tallies.stale_regular += count if is_regular else 0
+
+    def _doubt(self, found: Found) -> None:
+        self.doubtful.update(user_id for _, user_id in found)
+
+    def _doubt_staleness(self, found: Found) -> None:
+        self.doubtfully_stale.update(user_id for _, user_id in found)
+
+    def worth_reading(self) -> set[str]:
+        """Ids of everyone to look at."""
+        chosen = self.others | self.doubtful | self.doubtfully_stale
+        for shelves, most in ((self.due, self.room.due), (self.later, max(1, self.room.along))):
+            for of_class in _by_class(shelves):
+                chosen.update(user_id for _, user_id in islice(merge(*of_class), most))
+        if any(is_spread(users, self.tick) for users in self.classes.values()):
+            # Who is next does not go by the last sync alone then, but within a slice it nearly does.
+            chosen.update(user_id for _, user_id in chain.from_iterable(found[:1] for found in self.later))
+        return chosen
+
+
+def _by_class(shelves: Iterable[Found]) -> Iterable[list[Found]]:
+    """Shelves of one class together, each member with the unit of its last sync in place of the score."""
+    grouped: dict[int, list[Found]] = {}
+    for found in shelves:
+        if found:
+            number = int(found[0][0]) // (UNITS * SLICES * KINDS)
+            grouped.setdefault(number, []).append([(int(score) % UNITS, user_id) for score, user_id in found])
+    return grouped.values()

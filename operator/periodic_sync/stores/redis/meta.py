@@ -1,0 +1,73 @@
+"""What a store says of itself as a whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from periodic_sync.core.cutoffs import UserClass
+from periodic_sync.stores.base import StoreNotReady
+from periodic_sync.stores.redis.commands import Commands
+from periodic_sync.stores.redis.keys import LAYOUT_VERSION, Keys
+from periodic_sync.stores.redis.schema import class_of
+from periodic_sync.stores.redis.scripts import OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """As read at the beginning of a turn."""
+
+    id: str
+    """Made with the store. Empty: there is none yet."""
+    highest_claim: int
+    floor: int | None
+    """Whoever was last active before it (ms) is not in the due index."""
+    to_index: tuple[int, float] | None
+    """Users last active from the first to before the second of these instants may be in the wrong place."""
+    queue_token: str
+    """Of the request for many that the queue was made for."""
+    queue_cursor: str
+    """How far that has come, by the last activity."""
+    users: int
+    classes: Mapping[int, UserClass]
+    """By number, the plain one too."""
+
+
+async def open_store(commands: Commands, keys: Keys, owner: str) -> Meta:
+    """Read it, and take the store for this owner if it has none.
+
+    Raises: StoreNotReady where it belongs to somebody else, or is of a version that is not known.
+    """
+    *fields, users, classes = await commands.run(OPEN, keys.shared, (owner, LAYOUT_VERSION))
+    version, store_id, owned_by, highest, floor, low, high, token, cursor = (_text(value) for value in fields)
+    if version and version != str(LAYOUT_VERSION):
+        raise StoreNotReady(
+            f"The users under {keys.prefix!r} in Redis are of layout version {version}; this release knows "
+            f"{LAYOUT_VERSION}: run the release that wrote them. Nothing was changed"
+        )
+    if owned_by and owned_by != owner:
+        raise StoreNotReady(
+            f"The users under {keys.prefix!r} in Redis belong to SyncPolicy {owned_by}: choose another "
+            "spec.store.redis.keyPrefix. If that policy is gone for good, delete the field owner of the hash "
+            f"{keys.meta}"
+        )
+    return Meta(
+        id=store_id,
+        highest_claim=int(highest or 0),
+        floor=int(floor) if floor else None,
+        to_index=(int(low), float(high)) if low else None,
+        queue_token=token,
+        queue_cursor=cursor,
+        users=users,
+        classes=_classes(classes),
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if value is not None else ""
+
+
+def _classes(pairs: list[bytes]) -> dict[int, UserClass]:
+    classes = {0: UserClass()}
+    for name, number in zip(pairs[::2], pairs[1::2], strict=True):
+        classes[int(number)] = class_of(name.decode())
+    return classes

@@ -1,0 +1,170 @@
+"""The Redis store: records that applications write through the client library, and the operator's state.
+
+However many users there are, a turn reads those who are due, in flight or named, and a few next to them; the others are
+counted by sorted sets that keep them in order. What is where: docs/redis-store.md.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from periodic_sync.core.limits import limits
+from periodic_sync.core.outcomes import Outcome
+from periodic_sync.core.outcomes import apply as fold
+from periodic_sync.core.plan import Population
+from periodic_sync.core.tick import Tick
+from periodic_sync.core.users import NEVER_SYNCED, UserState
+from periodic_sync.stores.base import Report, StoreNotReady
+from periodic_sync.stores.records import AHEAD
+from periodic_sync.stores.redis.census import take_census
+from periodic_sync.stores.redis.commands import Argument, Commands
+from periodic_sync.stores.redis.index import Look, Room
+from periodic_sync.stores.redis.keys import LAYOUT_VERSION, SEEN, Keys
+from periodic_sync.stores.redis.meta import Meta, open_store
+from periodic_sync.stores.redis.questions import Questions, count
+from periodic_sync.stores.redis.reading import ReadUsers, pieces, read_users
+from periodic_sync.stores.redis.schema import StoredUser, state_fields
+from periodic_sync.stores.redis.scores import slice_of
+from periodic_sync.stores.redis.scripts import APPLY, SET_ASIDE
+from periodic_sync.stores.redis.upkeep import Upkeep
+
+MOST_DUE = 20_000
+"""Users read for one plan. More of them wait for the next turn, which is not far when so many are due."""
+PROBED = 4
+"""A probe takes those least to blame of so many times as many."""
+_LOOKS = 3
+_ROUNDS = 8
+
+
+class RedisStore:
+    """A `Store`. One object serves one policy; several operators may each have their own."""
+
+    def __init__(self, commands: Commands, *, prefix: str, owner: str) -> None:
+        """prefix: `spec.store.redis.keyPrefix`. owner: what tells this policy from all others, in any cluster."""
+        self._commands = commands
+        self._keys = Keys(prefix)
+        self._owner = owner
+        self._upkeep = Upkeep(commands, self._keys)
+        self._meta: Meta | None = None
+        self._broken: dict[str, str] = {}
+
+    async def read(self, now: int) -> Report:
+        """See `Store`. Raises: StoreNotReady."""
+        self._meta = await open_store(self._commands, self._keys, self._owner)
+        return Report(
+            skipped=len(self._broken),
+            problems=tuple(f"{user_id}: {why}" for user_id, why in list(self._broken.items())[:5]),
+            highest_claim=self._meta.highest_claim,
+        )
+
+    async def states(self, user_ids: Collection[str]) -> Mapping[str, UserState]:
+        """See `Store`."""
+        found = await read_users(self._commands, self._keys, user_ids)
+        return {user_id: user.state for user_id, user in found.users.items()}
+
+    async def active(self, since: int) -> int:
+        """See `Store`."""
+        return await count(self._commands, self._keys, SEEN, since, float("inf"))
+
+    async def population(self, tick: Tick) -> Population:
+        """See `Store`."""
+        meta = self._opened
+        await self._upkeep.follow_threshold(meta, tick.now - tick.spec.thresholds.active)
+        unqueued = await self._upkeep.queue(meta, tick)
+        for _ in range(_LOOKS):
+            look, found = await self._look(meta, tick)
+            misplaced = _inactive(look, found.users, tick)
+            if not misplaced and not found.broken:
+                break
+            await self._upkeep.index(misplaced)
+            await self._set_aside(found.broken, tick.now)
+        users = {user_id: user for user_id, user in found.users.items() if user.record.last_active <= tick.now + AHEAD}
+        return Population(list(users.values()), take_census(look, users, tick, unqueued=unqueued))
+
+    async def apply(self, outcomes: Sequence[Outcome]) -> None:
+        """See `Store`."""
+        waiting = sorted(outcomes, key=lambda outcome: outcome.claim)
+        for _ in range(_ROUNDS):
+            if not waiting:
+                return
+            outdated = await self._apply(waiting)
+            waiting = [outcome for outcome in waiting if outcome.user_id in outdated]
+        raise StoreNotReady("Others keep writing the state of the same users in Redis: is another operator at work?")
+
+    async def tidy(self, now: int) -> None:
+        """See `Store`. Whoever leaves leaves nothing behind here."""
+
+    async def close(self) -> None:
+        await self._commands.close()
+
+    @property
+    def _opened(self) -> Meta:
+        if self._meta is None:
+            raise AssertionError("the store has not been read")
+        return self._meta
+
+    async def _look(self, meta: Meta, tick: Tick) -> tuple[Look, ReadUsers]:
+        look = Look(tick, meta.classes, _room(tick))
+        for step in (look.begin, look.go_on):
+            ask = Questions()
+            step(ask)
+            await ask.put(self._commands, self._keys)
+        wanted = look.worth_reading() | tick.in_flight.keys() | tick.named
+        return look, await read_users(self._commands, self._keys, wanted)
+
+    async def _apply(self, outcomes: Sequence[Outcome]) -> set[str]:
+        """Returns: the ids of those whose state has changed since it was read, so that nothing was written."""
+        outdated: set[str] = set()
+        for ids in pieces(dict.fromkeys(outcome.user_id for outcome in outcomes)):
+            chosen = frozenset(ids)
+            of_these = [outcome for outcome in outcomes if outcome.user_id in chosen]
+            before = await self.states(ids)
+            after = _folded(before, of_these)
+            if not after:
+                continue
+            args: list[Argument] = [LAYOUT_VERSION, max(outcome.claim for outcome in of_these)]
+            for user_id, state in after.items():
+                args += _state_args(user_id, before.get(user_id, NEVER_SYNCED), state)
+            keys = (*self._keys.shared, *map(self._keys.user, after))
+            outdated |= {each.decode() for each in await self._commands.run(APPLY, keys, args)}
+        return outdated
+
+    async def _set_aside(self, broken: Mapping[str, str], now: int) -> None:
+        self._broken |= broken
+        for ids in pieces(broken):
+            await self._commands.run(SET_ASIDE, (*self._keys.shared, *map(self._keys.user, ids)), (now, *ids))
+
+
+def _room(tick: Tick) -> Room:
+    allowed, size = limits(tick), tick.spec.batch_size
+    due = min(allowed.batches * size, allowed.users, MOST_DUE)
+    if allowed.is_probe:
+        return Room(PROBED * due, along=0, backing_off=PROBED * due)
+    return Room(due, along=min(due, size))
+
+
+def _inactive(look: Look, users: Mapping[str, StoredUser], tick: Tick) -> list[str]:
+    """Who is in the due index without being active: the floor passed them when an operator ended."""
+    since = tick.now - tick.spec.thresholds.active
+    found = {user_id for shelves in (look.due, look.later) for shelf in shelves for _, user_id in shelf}
+    ids = found | look.doubtful | look.doubtfully_stale
+    return [user_id for user_id in ids if user_id in users and users[user_id].record.last_active < since]
+
+
+def _folded(before: Mapping[str, UserState], outcomes: Iterable[Outcome]) -> dict[str, UserState]:
+    """The states that change."""
+    after: dict[str, UserState] = {}
+    for outcome in outcomes:
+        if outcome.user_id not in before:
+            continue  # gone from the store since it was claimed
+        was = after.get(outcome.user_id, before[outcome.user_id])
+        state = fold(was, outcome)
+        if state is not was:
+            after[outcome.user_id] = state
+    return after
+
+
+def _state_args(user_id: str, before: UserState, state: UserState) -> list[Argument]:
+    fields = state_fields(state)
+    kept = [part for name, value in fields.items() if value for part in (name, value)]
+    gone = [name for name, value in fields.items() if not value]
+    about: list[Argument] = [user_id, slice_of(user_id), before.last_claim, state.last_outcome, state.request_served]
+    return [*about, len(kept), *kept, len(gone), *gone]

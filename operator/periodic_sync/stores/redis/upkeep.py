@@ -1,0 +1,105 @@
+"""Keeping the due index to the active users, and working off a request for many: a stretch at a time, by the activity.
+
+Whoever was last active before the floor is not in the due index, so that they cost nothing. The floor follows the
+threshold; what it passes is noted in the store and indexed anew, by this operator or the next.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from periodic_sync.core.ledger import Scope
+from periodic_sync.core.tick import Tick
+from periodic_sync.stores.redis.commands import Commands
+from periodic_sync.stores.redis.keys import QUEUE as QUEUE_KEY
+from periodic_sync.stores.redis.keys import SEEN, Keys
+from periodic_sync.stores.redis.meta import Meta
+from periodic_sync.stores.redis.questions import ALL, count, first
+from periodic_sync.stores.redis.reading import pieces
+from periodic_sync.stores.redis.scores import slice_of
+from periodic_sync.stores.redis.scripts import FLOOR, INDEX, QUEUE
+from periodic_sync.stores.redis.stretches import INFINITE, STRETCH, stretch_down, stretch_up
+
+MOST_STRETCHES = 10
+"""In one turn: what is left then goes on in the next."""
+QUEUED = 10_000
+"""So many of a request for many are queued at most, since each takes memory."""
+END = "end"
+
+
+class Upkeep:
+    def __init__(self, commands: Commands, keys: Keys) -> None:
+        self._commands, self._keys = commands, keys
+
+    async def index(self, user_ids: Iterable[str], *, done_from: str = "", is_all: bool = False) -> None:
+        """Put these users where they belong; then note how far that has come. Raises: StoreNotReady."""
+        keys = self._keys
+        for ids in pieces(user_ids):
+            args = [part for user_id in ids for part in (user_id, slice_of(user_id))]
+            await self._commands.run(INDEX, (*keys.shared, *map(keys.user, ids)), ("", "", *args))
+        if done_from:
+            await self._commands.run(INDEX, keys.shared, (done_from, int(is_all)))
+
+    async def follow_threshold(self, meta: Meta, active_since: int) -> int:
+        """Move the floor, where that makes a difference. Returns: how many users are still to be indexed."""
+        span = meta.to_index
+        if meta.floor is None or active_since < meta.floor or await self._seen(meta.floor, active_since - 1):
+            before = "" if meta.floor is None else meta.floor
+            moved = await self._commands.run(FLOOR, self._keys.shared, (before, active_since))
+            span = (int(moved[0]), float(moved[1])) if moved else None
+        return await self._index_span(*span) if span else 0
+
+    async def _index_span(self, low: int, high: float) -> int:
+        """From the latest activity down, so that the busiest users come first."""
+        for _ in range(MOST_STRETCHES):
+            found = await stretch_down(self._commands, self._keys, low, high)
+            is_all = len(found) < STRETCH
+            high = low if is_all else int(found[-1][0])
+            await self.index((user_id for _, user_id in found), done_from=str(high), is_all=is_all)
+            if is_all:
+                return 0
+        return await self._seen(low, high - 1)
+
+    async def queue(self, meta: Meta, tick: Tick) -> int:
+        """Queue whom a request for all or for the active still waits for.
+
+        Returns: how many are not queued for lack of room, or not looked at yet.
+        """
+        request = tick.request
+        if request is None or request.scope is Scope.NAMED:
+            if meta.queue_token:
+                await self._begin("", 0, END)
+            return 0
+        cursor = meta.queue_cursor
+        if meta.queue_token != request.token:
+            start = 0 if request.scope is Scope.ALL else tick.now - tick.spec.thresholds.active
+            cursor = await self._begin(request.token, request.claim, str(start))
+        for _ in range(MOST_STRETCHES):
+            if cursor == END:
+                return 0
+            if await count(self._commands, self._keys, QUEUE_KEY, -INFINITE, INFINITE) >= QUEUED:
+                break
+            found = await stretch_up(self._commands, self._keys, int(cursor))
+            after = END if len(found) < STRETCH else str(int(found[-1][0]) + 1)
+            cursor = await self._enqueue(request.token, request.claim, cursor, after, [each for _, each in found])
+        return 0 if cursor == END else await self._seen(int(cursor), INFINITE)
+
+    async def _begin(self, token: str, claim: int, start: str) -> str:
+        """Forget whom an earlier request left in the queue."""
+        left = await first(self._commands, self._keys, QUEUE_KEY, -INFINITE, INFINITE, ALL)
+        return await self._queue_script(token, claim, "", start, [user_id for _, user_id in left])
+
+    async def _enqueue(self, token: str, claim: int, before: str, after: str, user_ids: Sequence[str]) -> str:
+        """Piece by piece, of which the last moves the cursor."""
+        *first, last = list(pieces(user_ids)) or [()]
+        for piece in first:
+            await self._queue_script(token, claim, before, before, piece)
+        return await self._queue_script(token, claim, before, after, last)
+
+    async def _queue_script(self, token: str, claim: int, before: str, after: str, user_ids: Sequence[str]) -> str:
+        args = [part for user_id in user_ids for part in (user_id, slice_of(user_id))]
+        keys = (*self._keys.shared, *map(self._keys.user, user_ids))
+        cursor = await self._commands.run(QUEUE, keys, (token, claim, before, after, *args))
+        return (cursor or END.encode()).decode()
+
+    async def _seen(self, low: float, high: float) -> int:
+        """How many users were last active from the one instant up to the other."""
+        return await count(self._commands, self._keys, SEEN, low, high)

@@ -1,0 +1,68 @@
+"""A Redis store for tests, as applications and operators see it."""
+
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from periodic_sync.api.durations import MINUTE
+from periodic_sync.core.users import NEVER_SYNCED
+from periodic_sync.stores.base import Store
+from periodic_sync.stores.configmap import Snapshot
+from periodic_sync.stores.records import parse_entry
+from periodic_sync.stores.redis.commands import Commands
+from periodic_sync.stores.redis.keys import Keys
+from periodic_sync.stores.redis.records import RedisRecords
+from periodic_sync.stores.redis.store import RedisStore
+from store_contract import NOW, record
+
+OWNER = "cluster/namespace/portfolios"
+
+
+@dataclass
+class RedisBench:
+    """A new store under a prefix of its own."""
+
+    commands: Commands
+    prefix: str = field(default_factory=lambda: f"test-{secrets.token_hex(4)}:")
+
+    @property
+    def records(self) -> RedisRecords:
+        return RedisRecords(self.commands, prefix=self.prefix)
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(self.prefix)
+
+    def open(self, owner: str = OWNER) -> RedisStore:
+        return RedisStore(self.commands, prefix=self.prefix, owner=owner)
+
+    async def write(self, user_id: str, record: dict[str, Any] | str) -> None:
+        text = record if isinstance(record, str) else json.dumps(record)
+        found = parse_entry(user_id, user_id, text, NOW + 10 * MINUTE).record
+        assert found is not None, f"no record: {text}"
+        await self.records.register([found])
+        if found.sync_requested_at is not None:
+            await self.records.request_sync({user_id: found.sync_requested_at})
+        if found.changed_tokens:
+            await self.records.mark_tokens_changed(user_id, found.changed_tokens, forget_before=0)
+
+    async def register(self, user_ids: Iterable[str]) -> None:
+        found = (parse_entry(user_id, user_id, json.dumps(record()), NOW).record for user_id in user_ids)
+        await self.records.register(each for each in found if each is not None)
+
+    async def remove(self, user_id: str) -> None:
+        await self.records.remove([user_id])
+
+    async def contents(self, store: Store, now: int) -> Snapshot:
+        report = await store.read(now)
+        users = {user.record.user_id: user async for user in self.records.users()}
+        return Snapshot(
+            report.skipped,
+            report.problems,
+            report.warnings,
+            report.highest_claim,
+            {user_id: user.record for user_id, user in users.items()},
+            {user_id: user.state for user_id, user in users.items() if user.state != NEVER_SYNCED},
+        )
