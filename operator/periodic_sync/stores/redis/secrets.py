@@ -105,14 +105,14 @@ class SecretConnection:
             if connection and connection is not refused and self._clock() - self._read_at < READ_SECONDS:
                 return connection
             content = await self._content_now()
-            self._read_at = self._clock()
             if connection is None or content != self._content:
                 self._connection = self._open(content)
                 self._content = content
                 if connection:
                     await connection.close()
-                return self._connection
-            return connection
+            self._read_at = self._clock()  # not before it was of use: what is wrong is looked at again each time
+            assert self._connection
+            return self._connection
 
     async def _content_now(self) -> _Content:
         try:

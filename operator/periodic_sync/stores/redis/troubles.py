@@ -114,9 +114,11 @@ def explain(error: BaseException, server: str, url: RedisUrl, *, reached: bool =
         return WrongServer(f"{server} has handed this policy's keys to another server", better=better)
     if isinstance(error, redis_errors.NoScriptError):
         return UnknownScript(f"{server} does not know a script", passes=True)
-    for kind, (passes, sentence) in _BY_CLASS:
-        if isinstance(error, kind):
-            return RedisNotReady(f"{server} {sentence.format(said=said)}", passes=passes)
+    meanings = [meaning for kind, meaning in _BY_CLASS if isinstance(error, kind)]
+    meanings += [meaning for text, meaning in _BY_TEXT.items() if text in said]
+    if meanings:
+        passes, sentence = meanings[0]
+        return RedisNotReady(f"{server} {sentence.format(said=said)}", passes=passes)
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.AuthorizationError):
         return _credentials(server, said)
     if isinstance(error, redis_errors.ResponseError):
@@ -143,9 +145,7 @@ def timed_out(server: str, seconds: float, url: RedisUrl, *, reached: bool = Tru
 
 
 def _answered(server: str, said: str) -> RedisNotReady:
-    by_text = next((meaning for text, meaning in _BY_TEXT.items() if text in said), None)
-    meaning = by_text or _BY_WORD.get(said.split(" ", 1)[0])
-    if meaning:
+    if meaning := _BY_WORD.get(said.split(" ", 1)[0]):
         passes, sentence = meaning
         return RedisNotReady(f"{server} {sentence.format(said=said)}", passes=passes)
     return RedisNotReady(f"{server} answered with an error: {said}", answer=said)
@@ -193,8 +193,9 @@ def _on_the_way(error: BaseException, server: str, hint: str) -> RedisNotReady:
 
 
 def _said(error: BaseException) -> str:
-    """The first line of what an error says, and no more of it than a condition should hold."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
+    """The first line of what an error says, no more of it than a condition should hold, and nothing of users."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.split(", with args", 1)[0].rstrip(".")[:300]
 
 
 def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
