@@ -396,6 +396,13 @@ class TestClusters:
             for number in range(20):
                 assert await connection.run(COUNT, [f"{{spread-{number}:}}a"]) == 1
 
+    async def test_a_user_that_may_only_what_the_documentation_says(self, shared_cluster: RedisCluster) -> None:
+        rights = ("+@all", "-@dangerous", "+info", "~{portfolios:}*")
+        for server in shared_cluster.primaries:
+            await server.command("ACL", "SETUSER", "app", "on", f">{SECRET}", *rights)
+        async with connected(shared_cluster.url.replace("://", f"://app:{SECRET}@")) as connection:
+            assert await connection.run(COUNT, ["{portfolios:}as-app"]) == 1
+
     async def test_keys_of_several_slots_in_one_step(self, shared_cluster: RedisCluster) -> None:
         both = Script("both", "return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}")
         async with connected(shared_cluster.url) as connection:
