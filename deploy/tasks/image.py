@@ -76,7 +76,7 @@ def named_by_content(engine: Engine, root: Path = ROOT) -> Image:
     """The image that belongs to the files under `root`."""
     content = hashlib.sha256(f"{engine.name} {platform.machine()}".encode())
     package = (root / PACKAGE.relative_to(ROOT)).rglob("*")
-    code = sorted(path for path in package if path.is_file() and path.suffix == ".py")
+    code = sorted(path for path in package if path.is_file() and path.suffix in (".py", ".lua"))
     for path in [root / DOCKERFILE.relative_to(ROOT), root / LOCK.relative_to(ROOT), *code]:
         content.update(f"\0{path.relative_to(root)}\0".encode() + path.read_bytes())
     name = content.hexdigest()[:12]

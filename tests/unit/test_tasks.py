@@ -67,15 +67,18 @@ def test_an_existing_cluster_needs_the_image_by_name() -> None:
         assert (given, steps) == (image.Image("hub.test/sync:1", None), [])
 
 
+IN_THE_IMAGE = [DOCKERFILE, image.LOCK, PACKAGE / "__init__.py", PACKAGE / "stores" / "redis" / "lua" / "common.lua"]
+
+
 def copy_of_sources(root: Path) -> Path:
-    for path in (DOCKERFILE, image.LOCK, PACKAGE / "__init__.py"):
+    for path in IN_THE_IMAGE:
         target = root / path.relative_to(ROOT)
-        target.parent.mkdir(parents=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     return root
 
 
-@pytest.mark.parametrize("changed", [DOCKERFILE, image.LOCK, PACKAGE / "__init__.py"])
+@pytest.mark.parametrize("changed", IN_THE_IMAGE)
 def test_the_image_is_named_by_what_goes_into_it(changed: Path, tmp_path: Path) -> None:
     root = copy_of_sources(tmp_path)
     before = image.named_by_content(LOCAL, root)
