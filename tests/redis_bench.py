@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from periodic_sync.api.durations import MINUTE
+from periodic_sync.core.plan import User
 from periodic_sync.core.users import NEVER_SYNCED
 from periodic_sync.stores.base import Store
 from periodic_sync.stores.configmap import Snapshot
 from periodic_sync.stores.records import parse_entry
 from periodic_sync.stores.redis.commands import Commands
-from periodic_sync.stores.redis.keys import Keys
+from periodic_sync.stores.redis.keys import LAYOUT_VERSION, Keys
 from periodic_sync.stores.redis.records import RedisRecords
-from periodic_sync.stores.redis.store import RedisStore
+from periodic_sync.stores.redis.scripts import APPLY
+from periodic_sync.stores.redis.store import RedisStore, state_args
 from store_contract import NOW, record
 
 OWNER = "cluster/namespace/portfolios"
@@ -51,6 +53,18 @@ class RedisBench:
     async def register(self, user_ids: Iterable[str]) -> None:
         found = (parse_entry(user_id, user_id, json.dumps(record()), NOW).record for user_id in user_ids)
         await self.records.register(each for each in found if each is not None)
+
+    async def fill(self, users: Iterable[User]) -> None:
+        """These users as they are, however that came about."""
+        known = list(users)
+        await self.records.register(user for user, _ in known)
+        await self.records.request_sync(
+            {user.user_id: user.sync_requested_at for user, _ in known if user.sync_requested_at}
+        )
+        for user_id, state in ((user.user_id, state) for user, state in known):
+            if state != NEVER_SYNCED:
+                args = (LAYOUT_VERSION, 0, *state_args(user_id, NEVER_SYNCED, state))
+                await self.commands.run(APPLY, (*self.keys.shared, self.keys.user(user_id)), args)
 
     async def remove(self, user_id: str) -> None:
         await self.records.remove([user_id])

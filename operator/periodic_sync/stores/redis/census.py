@@ -26,9 +26,10 @@ def take_census(look: Look, users: Mapping[str, StoredUser], tick: Tick, *, unqu
     total = tallies.total - tallies.broken - tallies.ahead
     active = tallies.active - tallies.ahead
     stale = tallies.stale + sum(_is_stale(users, user_id, tick) for user_id in look.doubtfully_stale)
+    requested = tallies.queued + unqueued
     if not tick.spec.enabled:
         reasons = {Reason.POLICY_DISABLED: total}
-        return Census(total, active, stale, due=0, requested=0, by_reason=reasons, next_due=None)
+        return Census(total, active, stale, due=0, requested=requested, by_reason=reasons, next_due=None)
     plain = replace(tick, in_flight={}, named=frozenset())
     read = [_Read(user, decide(*user, plain), decide(*user, tick)) for user in users.values()]
     reasons = _by_index(look, read, users, tick, total=total)
@@ -42,7 +43,7 @@ def take_census(look: Look, users: Mapping[str, StoredUser], tick: Tick, *, unqu
         active=active,
         stale=stale,
         due=min(due + unqueued, max(0, total - len(tick.in_flight))),
-        requested=tallies.queued + unqueued,
+        requested=requested,
         by_reason=reasons,
         next_due=min((at for at in (_next_due(each, tick) for each in read) if at is not None), default=None),
     )
@@ -69,7 +70,7 @@ def _by_index(
     retried_stale = sum(each.counted.reason is Reason.DUE_STALE and not _is_regular(each.user) for each in read)
     reasons = dict.fromkeys(Reason, 0)
     reasons[Reason.DUE_REQUESTED] = tallies.asked
-    reasons[Reason.DUE_BULK] = tallies.queued
+    reasons[Reason.DUE_BULK] = tallies.queued - tallies.asked_and_queued
     reasons[Reason.DUE_STALE] = regular_stale + min(retried_stale, tallies.retry_due)
     reasons[Reason.DUE_REGULAR] = (
         regular_due - regular_stale + tallies.retry_due - min(retried_stale, tallies.retry_due)

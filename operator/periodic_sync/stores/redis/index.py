@@ -7,18 +7,21 @@ have to be looked at one by one; they are `doubtful` here.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from heapq import merge
-from itertools import chain, islice
+from heapq import merge, nsmallest
+from itertools import islice
 
 from periodic_sync.core.cutoffs import Cutoffs, UserClass, cutoffs, is_spread
+from periodic_sync.core.due import due_times
 from periodic_sync.core.spread import PLACES
 from periodic_sync.core.tick import CLOCK_SKEW, Tick
 from periodic_sync.stores.records import AHEAD
 from periodic_sync.stores.redis.keys import ASKED, BROKEN, DUE, QUEUE, RETRY, SEEN
 from periodic_sync.stores.redis.questions import ALL, Found, Questions
-from periodic_sync.stores.redis.scores import KINDS, SLICES, UNITS, Kind, Shelf, places, possibly, surely
+from periodic_sync.stores.redis.scores import KINDS, SLICES, UNIT, UNITS, Kind, Shelf, places, possibly, surely
 
 INFINITE = float("inf")
+SPREAD = 200
+"""Of those on one shelf who are being spread out, so many are looked at for who comes next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Tallies:
     broken: int = 0
     asked: int = 0
     queued: int = 0
+    asked_and_queued: int = 0
     retry_due: int = 0
     backing_off: int = 0
     shelved: dict[tuple[int, Kind], int] = field(default_factory=dict)
@@ -74,6 +78,9 @@ class Look:
     doubtfully_stale: set[str] = field(default_factory=set)
     later: list[Found] = field(default_factory=list)
     """Those who come due next, shelf by shelf."""
+    spread: list[tuple[int, str]] = field(default_factory=list)
+    """The same of classes that are being spread out: when about they come due, and their ids."""
+    queued: set[str] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
     """To be looked at for some other reason."""
 
@@ -92,12 +99,13 @@ class Look:
             ("backing_off", RETRY, tick.now + 1, INFINITE),
         ):
             ask.count(key, low, high, lambda number, name=name: tallies.count(name, number))  # type: ignore[misc]
+        ask.both(ASKED, QUEUE, lambda number: tallies.count("asked_and_queued", number))
         for number in self.classes:
             for kind in Kind:
                 low, high = Shelf(number, kind, 0).base, Shelf(number, kind, SLICES - 1).end
                 ask.count(DUE, low, high, lambda count, key=(number, kind): tallies.shelved.__setitem__(key, count))  # type: ignore[misc]
-        for key in (ASKED, QUEUE):
-            ask.first(key, -INFINITE, INFINITE, self.room.due, self._look_at)
+        ask.first(ASKED, -INFINITE, INFINITE, self.room.due, self._look_at)
+        ask.first(QUEUE, -INFINITE, INFINITE, self.room.due, self._look_at_queued)
         ask.first(RETRY, -INFINITE, tick.now, self.room.due, self._look_at)
         ask.first(RETRY, tick.now + 1, INFINITE, max(1, self.room.backing_off), self._look_at)
 
@@ -109,7 +117,7 @@ class Look:
                 continue
             for part, limits in self._cutoffs(users):
                 for kind in kinds:
-                    self._ask_about(ask, Shelf(number, kind, part), limits)
+                    self._ask_about(ask, users, Shelf(number, kind, part), limits)
 
     def _cutoffs(self, users: UserClass) -> Iterable[tuple[int, Cutoffs]]:
         if is_spread(users, self.tick):
@@ -120,7 +128,7 @@ class Look:
             same = cutoffs(users, self.tick, first=0, last=PLACES - 1)
             yield from ((part, same) for part in range(SLICES))
 
-    def _ask_about(self, ask: Questions, shelf: Shelf, limits: Cutoffs) -> None:
+    def _ask_about(self, ask: Questions, users: UserClass, shelf: Shelf, limits: Cutoffs) -> None:
         base, is_regular = shelf.base, shelf.kind is Kind.REGULAR
         stale, stale_perhaps = surely(limits.stale.sure), possibly(limits.stale.possible)
         ask.count(DUE, base, base + stale, lambda count: self._stale(count, is_regular=is_regular))
@@ -135,10 +143,16 @@ class Look:
         ask.first(DUE, base, base + due, self.room.due, self.due.append)
         ask.first(DUE, base + due + 1, base + perhaps, ALL, self._doubt)
         ask.first(DUE, base + max(perhaps, future) + 1, base + UNITS - 1, ALL, self._doubt)
-        ask.first(DUE, base + perhaps + 1, base + future, max(1, self.room.along), self.later.append)
+        if is_spread(users, self.tick):
+            ask.first(DUE, base + perhaps + 1, base + future, SPREAD, lambda found: self._spread(users, found))
+        else:
+            ask.first(DUE, base + perhaps + 1, base + future, max(1, self.room.along), self.later.append)
 
     def _look_at(self, found: Found) -> None:
         self.others.update(user_id for _, user_id in found)
+
+    def _look_at_queued(self, found: Found) -> None:
+        self.queued.update(user_id for _, user_id in found)
 
     def _stale(self, count: int, *, is_regular: bool) -> None:
         self.tallies.stale += count
@@ -150,15 +164,19 @@ class Look:
     def _doubt_staleness(self, found: Found) -> None:
         self.doubtfully_stale.update(user_id for _, user_id in found)
 
+    def _spread(self, users: UserClass, found: Found) -> None:
+        """Who comes due next does not go by the last sync alone, but by it and the place."""
+        zone = self.tick.zone(users.zone)
+        for score, user_id in found:
+            self.spread.append((due_times(int(score) % UNITS * UNIT, user_id, None, zone, self.tick)[0], user_id))
+
     def worth_reading(self) -> set[str]:
         """Ids of everyone to look at."""
-        chosen = self.others | self.doubtful | self.doubtfully_stale
+        chosen = self.others | self.queued | self.doubtful | self.doubtfully_stale
         for shelves, most in ((self.due, self.room.due), (self.later, max(1, self.room.along))):
             for of_class in _by_class(shelves):
                 chosen.update(user_id for _, user_id in islice(merge(*of_class), most))
-        if any(is_spread(users, self.tick) for users in self.classes.values()):
-            # Who is next does not go by the last sync alone then, but within a slice it nearly does.
-            chosen.update(user_id for _, user_id in chain.from_iterable(found[:1] for found in self.later))
+        chosen.update(user_id for _, user_id in nsmallest(max(1, self.room.along), self.spread))
         return chosen
 
 

@@ -27,6 +27,11 @@ class Questions:
             self._args += (key, _score(low), _score(high), 0)
             self._takers.append(take)
 
+    def both(self, key: int, other: int, take: Callable[[int], None]) -> None:
+        """How many members are in two sorted sets."""
+        self._args += (key, other, "", "both")
+        self._takers.append(take)
+
     def first(self, key: int, low: float, high: float, most: int, take: Callable[[Found], None]) -> None:
         """The first of these, at most so many; `ALL`: all."""
         if low <= high and most:

@@ -6,6 +6,7 @@ counted by sorted sets that keep them in order. What is where: docs/redis-store.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from periodic_sync.core.due import examine, requested_in_bulk
 from periodic_sync.core.limits import limits
 from periodic_sync.core.outcomes import Outcome
 from periodic_sync.core.outcomes import apply as fold
@@ -71,10 +72,11 @@ class RedisStore:
         unqueued = await self._upkeep.queue(meta, tick)
         for _ in range(_LOOKS):
             look, found = await self._look(meta, tick)
-            misplaced = _inactive(look, found.users, tick)
-            if not misplaced and not found.broken:
+            misplaced, unmeant = _inactive(look, found.users, tick), _unmeant(look, found.users, tick)
+            if not (misplaced or unmeant or found.broken):
                 break
             await self._upkeep.index(misplaced)
+            await self._upkeep.unqueue(unmeant)
             await self._set_aside(found.broken, tick.now)
         users = {user_id: user for user_id, user in found.users.items() if user.record.last_active <= tick.now + AHEAD}
         return Population(list(users.values()), take_census(look, users, tick, unqueued=unqueued))
@@ -122,7 +124,7 @@ class RedisStore:
                 continue
             args: list[Argument] = [LAYOUT_VERSION, max(outcome.claim for outcome in of_these)]
             for user_id, state in after.items():
-                args += _state_args(user_id, before.get(user_id, NEVER_SYNCED), state)
+                args += state_args(user_id, before.get(user_id, NEVER_SYNCED), state)
             keys = (*self._keys.shared, *map(self._keys.user, after))
             outdated |= {each.decode() for each in await self._commands.run(APPLY, keys, args)}
         return outdated
@@ -144,9 +146,18 @@ def _room(tick: Tick) -> Room:
 def _inactive(look: Look, users: Mapping[str, StoredUser], tick: Tick) -> list[str]:
     """Who is in the due index without being active: the floor passed them when an operator ended."""
     since = tick.now - tick.spec.thresholds.active
-    found = {user_id for shelves in (look.due, look.later) for shelf in shelves for _, user_id in shelf}
-    ids = found | look.doubtful | look.doubtfully_stale
+    found = {user_id for shelf in (*look.due, *look.later) for _, user_id in shelf}
+    ids = found | {user_id for _, user_id in look.spread} | look.doubtful | look.doubtfully_stale
     return [user_id for user_id in ids if user_id in users and users[user_id].record.last_active < since]
+
+
+def _unmeant(look: Look, users: Mapping[str, StoredUser], tick: Tick) -> list[str]:
+    """Who is in the queue of a request that does not mean them any more: they are active no longer."""
+    return [
+        user_id
+        for user_id in look.queued
+        if user_id in users and requested_in_bulk(examine(*users[user_id], tick), tick) is None
+    ]
 
 
 def _folded(before: Mapping[str, UserState], outcomes: Iterable[Outcome]) -> dict[str, UserState]:
@@ -162,7 +173,8 @@ def _folded(before: Mapping[str, UserState], outcomes: Iterable[Outcome]) -> dic
     return after
 
 
-def _state_args(user_id: str, before: UserState, state: UserState) -> list[Argument]:
+def state_args(user_id: str, before: UserState, state: UserState) -> list[Argument]:
+    """What the script is told of one user whose state becomes another."""
     fields = state_fields(state)
     kept = [part for name, value in fields.items() if value for part in (name, value)]
     gone = [name for name, value in fields.items() if not value]

@@ -15,7 +15,7 @@ from periodic_sync.stores.redis.meta import Meta
 from periodic_sync.stores.redis.questions import ALL, count, first
 from periodic_sync.stores.redis.reading import pieces
 from periodic_sync.stores.redis.scores import slice_of
-from periodic_sync.stores.redis.scripts import FLOOR, INDEX, QUEUE
+from periodic_sync.stores.redis.scripts import FLOOR, INDEX, QUEUE, UNQUEUE
 from periodic_sync.stores.redis.stretches import INFINITE, STRETCH, stretch_down, stretch_up
 
 MOST_STRETCHES = 10
@@ -81,6 +81,12 @@ class Upkeep:
             after = END if len(found) < STRETCH else str(int(found[-1][0]) + 1)
             cursor = await self._enqueue(request.token, request.claim, cursor, after, [each for _, each in found])
         return 0 if cursor == END else await self._seen(int(cursor), INFINITE)
+
+    async def unqueue(self, user_ids: Iterable[str]) -> None:
+        """Take these out of the queue. Raises: StoreNotReady."""
+        for ids in pieces(user_ids):
+            args = [part for user_id in ids for part in (user_id, slice_of(user_id))]
+            await self._commands.run(UNQUEUE, (*self._keys.shared, *map(self._keys.user, ids)), args)
 
     async def _begin(self, token: str, claim: int, start: str) -> str:
         """Forget whom an earlier request left in the queue."""

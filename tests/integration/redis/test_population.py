@@ -1,0 +1,275 @@
+"""A plan made from what the Redis store shows is the plan that all users would make."""
+
+import random
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from periodic_sync.api.durations import DAY, HOUR, MINUTE, SECOND
+from periodic_sync.api.spec import SyncPolicySpec
+from periodic_sync.core.ledger import (
+    IntervalEdit,
+    Intervals,
+    Ledger,
+    ManualRequest,
+    RecentClaim,
+    Scope,
+)
+from periodic_sync.core.outcomes import Ending, Outcome
+from periodic_sync.core.plan import Plan, User, plan, plan_for, with_cohorts
+from periodic_sync.core.tick import Tick
+from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
+from periodic_sync.stores.redis import stretches, upkeep
+from periodic_sync.stores.redis.connection import Connection
+from periodic_sync.stores.redis.keys import QUEUE
+from periodic_sync.stores.redis.scripts import FLOOR
+from periodic_sync.stores.redis.urls import parse_url
+from redis_bench import RedisBench
+from redis_support import Server
+from scheduling import NOON, instant, ledger_of, policy
+
+OPENING = instant("2026-11-25T09:00+00:00")
+
+
+@pytest.fixture
+async def bench(shared_server: Server) -> AsyncIterator[RedisBench]:
+    connection = Connection(parse_url(shared_server.url))
+    yield RedisBench(connection)
+    await connection.close()
+
+
+class Dice(random.Random):
+    """Users, specs and ledgers by chance. Instants of syncs are whole tenths of a second, as the index has them."""
+
+    def user(self, number: int, now: int) -> User:
+        ages = [0, 23 * HOUR, DAY, DAY + 1, 3 * DAY]
+        record = UserRecord(
+            f"u{number}",
+            wallet="0x1",
+            last_active=now - self.choice(ages),
+            interval=self.choice([None, None, None, 30 * SECOND, 7 * MINUTE, 2 * HOUR]),
+            time_zone=self.choice([None, None, None, "Asia/Tokyo", "America/New_York"]),
+            sync_requested_at=now - self.randrange(HOUR) if self.random() < 0.1 else None,
+        )
+        return record, self.state(now)
+
+    def state(self, now: int) -> UserState:
+        if self.random() < 0.2:
+            return NEVER_SYNCED
+        ago = self.choice([20 * MINUTE, 20 * MINUTE, 3 * HOUR])
+        synced = None if self.random() < 0.1 else (now - self.randrange(-2 * MINUTE, ago)) // 100 * 100
+        state = UserState(synced, last_claim=self.randint(1, 20), last_outcome=self.randint(0, 20))
+        state = replace(state, request_served=self.choice([0, now]))
+        if self.random() < 0.2:
+            state = replace(state, failures=self.randint(1, 5), failed_at=now - self.randrange(HOUR))
+        if self.random() < 0.1:
+            state = replace(state, unexplained=self.randint(1, 3))
+        return state
+
+    def spec(self) -> SyncPolicySpec:
+        market, off = self.choice([("5m", "15m"), ("15m", "5m"), ("30m", "30m"), ("1m", "2h")])
+        return policy(
+            intervals={"marketHours": market, "offHours": off},
+            thresholds={"stale": self.choice(["31m", "1h", "3h"]), "active": "24h"},
+            batchSize=self.choice([3, 10]),
+            enabled=self.random() < 0.95,
+            jobs={"maxConcurrentBatches": 200, "batchesPerJob": self.choice([1, 4])},
+        )
+
+    def ledger(self, spec: SyncPolicySpec, now: int) -> Ledger:
+        edit = IntervalEdit(now - 3 * MINUTE, Intervals(40 * MINUTE, 50 * MINUTE))
+        return ledger_of(
+            spec,
+            request=self.choice([None, None, *(ManualRequest("t", scope, self.randint(0, 20)) for scope in Scope)]),
+            edit=edit if self.random() < 0.3 else None,
+            cohorts=self.randint(1, 30),
+            recent=(RecentClaim(now - 20 * SECOND, 5),),
+            cohorts_at=self.choice([0, 10**13]),
+        )
+
+    def some(self, users: Iterable[User], share: float) -> list[str]:
+        return [record.user_id for record, _ in users if self.random() < share]
+
+
+def situations(count: int) -> Iterator[tuple[list[User], Tick]]:
+    for seed in range(count):
+        dice = Dice(seed)
+        now = dice.choice([OPENING, NOON, instant("2026-11-25T17:00+00:00")]) + dice.randrange(-2 * MINUTE, 20 * MINUTE)
+        users = [dice.user(number, now) for number in range(dice.choice([0, 5, 60, 200]))]
+        spec = dice.spec()
+        yield (
+            users,
+            Tick(
+                spec,
+                dice.ledger(spec, now),
+                now,
+                in_flight=dict.fromkeys(dice.some(users, 0.1), now - SECOND),
+                named=frozenset([*dice.some(users, 0.1), "stranger"]),
+            ),
+        )
+
+
+async def planned(bench: RedisBench, tick: Tick) -> Plan:
+    """As the controller does it."""
+    store = bench.open()
+    await store.read(tick.now)
+    active = await store.active(tick.now - tick.spec.thresholds.active)
+    tick, cohorts = with_cohorts(tick, active)
+    return plan_for(await store.population(tick), tick, cohorts)
+
+
+def told(result: Plan) -> dict[str, object]:
+    """All of a plan that matters, in words that can be compared."""
+    counters = result.counters
+    return {
+        "jobs": [
+            [(batch.priority, sorted(user.record.user_id for user in batch.users)) for batch in job.batches]
+            for job in result.jobs
+        ],
+        "order": [user.record.user_id for job in result.jobs for batch in job.batches for user in batch.users],
+        "counts": (counters.total, counters.active, counters.stale, counters.due, counters.in_flight),
+        "requested": counters.requested,
+        "reasons": {reason: count for reason, count in counters.by_reason.items() if count},
+        "hold": result.hold,
+        "next": result.next_due,
+        "cohorts": result.cohorts,
+        "unknown": result.unknown_users,
+    }
+
+
+@pytest.mark.parametrize("first", range(0, 300, 50))
+async def test_it_is_the_plan_that_all_users_make(bench: RedisBench, first: int) -> None:
+    wrong: list[str] = []
+    for number, (users, tick) in enumerate(situations(300)):
+        if not first <= number < first + 50:
+            continue
+        here = RedisBench(bench.commands)
+        await here.fill(users)
+        expected, found = told(plan(users, tick)), told(await planned(here, tick))
+        if found != expected:
+            wrong.append(
+                f"seed {number}: "
+                + ", ".join(f"{k}: {found[k]} is not {expected[k]}" for k in found if found[k] != expected[k])
+            )
+    assert not wrong, "\n".join(wrong)
+
+
+async def everyone(bench: RedisBench) -> list[User]:
+    return [(user.record, user.state) async for user in bench.records.users()]
+
+
+async def difference(bench: RedisBench, tick: Tick) -> str:
+    expected, found = told(plan(await everyone(bench), tick)), told(await planned(bench, tick))
+    return ", ".join(f"{key}: {found[key]} is not {expected[key]}" for key in found if found[key] != expected[key])
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_it_stays_so_whatever_happens_to_the_users(bench: RedisBench, seed: int) -> None:
+    dice = Dice(seed)
+    now, claim = OPENING - 20 * MINUTE, 100
+    spec = policy(batchSize=4, jobs={"maxConcurrentBatches": 200}, thresholds={"active": "24h", "stale": "20m"})
+    ids = [f"u{number}" for number in range(60)]
+    await bench.fill(dice.user(number, now) for number in range(40))
+    for step in range(60):
+        now += dice.choice([100, SECOND, 20 * SECOND, 2 * MINUTE]) // 100 * 100
+        claim += 1
+        some = dice.sample(ids, dice.choice([1, 5, 20]))
+        match dice.choice(["active", "register", "ask", "remove", "end", "end", "threshold", "crash"]):
+            case "active":
+                await bench.records.record_activity(dict.fromkeys(some, now - dice.choice([0, HOUR])))
+            case "register":
+                fresh = (dice.user(int(user_id[1:]), now)[0] for user_id in some)
+                await bench.records.register(fresh)
+            case "ask":
+                await bench.records.request_sync(dict.fromkeys(some, now))
+            case "remove":
+                await bench.records.remove(some[:2])
+            case "end":
+                endings = [(user_id, dice.choice(list(Ending))) for user_id in some]
+                at = now - dice.choice([0, 2 * MINUTE])
+                await bench.open().apply([Outcome(each, ending, claim, at, now, 4, now) for each, ending in endings])
+            case "threshold":
+                thresholds = spec.thresholds.model_copy(update={"active": dice.choice([6 * HOUR, DAY, 2 * DAY])})
+                spec = spec.model_copy(update={"thresholds": thresholds})
+            case "crash":  # of an operator that has just moved the floor
+                (floor,) = await bench.commands.read(bench.keys.meta, [("HGET", bench.keys.meta, "floor")])
+                moved = now - dice.choice([HOUR, 12 * HOUR, 2 * DAY])
+                await bench.commands.run(FLOOR, bench.keys.shared, (floor or "", moved))
+        tick = Tick(spec, ledger_of(spec, cohorts=15), now)
+        assert not (found := await difference(bench, tick)), f"step {step}: {found}"
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+async def test_with_little_room_the_stalest_are_read_and_the_others_counted(bench: RedisBench, batches: int) -> None:
+    dice = random.Random(batches)
+    users = []
+    for number in range(400):
+        record = UserRecord(f"u{number}", "0x1", NOON, interval=dice.choice([None, 20 * MINUTE]))
+        synced = NOON - dice.sample(range(0, 36_000), 1)[0] * 100 if number > 5 else None
+        users.append((record, UserState(synced, 5, 5) if synced else NEVER_SYNCED))
+    await bench.fill(users)
+    spec = policy(jobs={"maxConcurrentBatches": batches}, batchSize=10)
+    tick = Tick(spec, ledger_of(spec), NOON)
+    store = bench.open()
+    await store.read(NOON)
+    assert len((await store.population(tick)).users) < 100
+    assert not await difference(bench, tick)
+
+
+def requesting(spec: SyncPolicySpec, scope: Scope, now: int) -> Tick:
+    return Tick(spec, ledger_of(spec, request=ManualRequest("t", scope, 100)), now)
+
+
+@pytest.mark.parametrize(("scope", "asked"), [(Scope.ALL, 300), (Scope.ACTIVE, 200)])
+async def test_a_request_for_many_is_queued_a_stretch_at_a_time_until_all_are_served(
+    bench: RedisBench, scope: Scope, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "STRETCH", 20)
+    monkeypatch.setattr(upkeep, "STRETCH", 20)
+    monkeypatch.setattr(upkeep, "QUEUED", 30)
+    ages = [0, HOUR, 2 * DAY]
+    users = [(UserRecord(f"u{n}", "0x1", NOON - ages[n % 3] - n), UserState(NOON, 5, 5)) for n in range(300)]
+    await bench.fill(users)
+    spec = policy(batchSize=10, jobs={"maxConcurrentBatches": 4})
+    store, served, claim = bench.open(), list[str](), 100
+    while True:
+        claim += 1
+        assert claim < 150, "it never ends"
+        await store.read(NOON)
+        tick = requesting(spec, scope, NOON)
+        made = plan_for(await store.population(tick), tick, None)
+        # Who was served in passing is counted until the walk has come to them.
+        assert made.counters.due == made.counters.requested >= asked - len(served)
+        assert (await bench.commands.read(bench.keys.meta, [("ZCARD", bench.keys.shared[QUEUE - 1])]))[0] <= 50
+        if not made.counters.requested:
+            break
+        ids = [user.record.user_id for job in made.jobs for batch in job.batches for user in batch.users]
+        assert ids
+        await store.apply([Outcome(user_id, Ending.SYNCED, claim, NOON, NOON, 10) for user_id in ids])
+        served += ids
+    assert len(served) == len(set(served)) == asked
+    assert not made.jobs
+
+
+async def test_whoever_is_active_no_longer_is_not_waited_for_by_a_request_for_the_active(bench: RedisBench) -> None:
+    await bench.fill([(UserRecord(f"u{n}", "0x1", NOON - n * HOUR), UserState(NOON, 5, 5)) for n in range(20)])
+    spec, store = policy(), bench.open()
+    for later, waits in ((0, 20), (10 * HOUR, 15), (2 * DAY, 0)):
+        await store.read(NOON + later)
+        tick = requesting(spec, Scope.ACTIVE, NOON + later)
+        assert plan_for(await store.population(tick), tick, None).counters.requested == waits
+
+
+async def test_a_newer_request_takes_the_place_of_the_older(bench: RedisBench) -> None:
+    await bench.fill([(UserRecord(f"u{n}", "0x1", NOON), UserState(NOON, 5, 5)) for n in range(10)])
+    spec, store = policy(), bench.open()
+    for request in (
+        ManualRequest("one", Scope.ALL, 100),
+        ManualRequest("two", Scope.ALL, 100),
+        ManualRequest("two", Scope.ALL, 100, completed=True),
+        ManualRequest("three", Scope.NAMED, 100),
+    ):
+        await store.read(NOON)
+        tick = Tick(spec, ledger_of(spec, request=request), NOON)
+        assert not await difference(bench, tick), request.token
