@@ -18,7 +18,7 @@ from benchmarks import users
 from benchmarks.cluster import Cluster
 from benchmarks.operator_process import running_operator
 from periodic_sync.api.policy import SyncPolicy
-from periodic_sync.controller.operator import open_store
+from periodic_sync.controller.stores import open_store
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.outcomes import Ending, Outcome

@@ -38,7 +38,10 @@ class RedisBench:
         return Keys(self.prefix)
 
     def open(self, owner: str = OWNER) -> RedisStore:
-        return RedisStore(self.commands, prefix=self.prefix, owner=owner)
+        async def who() -> str:
+            return owner
+
+        return RedisStore(self.commands, prefix=self.prefix, owner=who, name="redis")
 
     async def write(self, user_id: str, record: dict[str, Any] | str) -> None:
         text = record if isinstance(record, str) else json.dumps(record)
@@ -77,6 +80,6 @@ class RedisBench:
             report.problems,
             report.warnings,
             report.highest_claim,
-            {user_id: user.record for user_id, user in users.items()},
-            {user_id: user.state for user_id, user in users.items() if user.state != NEVER_SYNCED},
+            records={user_id: user.record for user_id, user in users.items()},
+            states={user_id: user.state for user_id, user in users.items() if user.state != NEVER_SYNCED},
         )

@@ -16,8 +16,8 @@ from periodic_sync.api.errors import ApiError
 from periodic_sync.api.names import POLICY_LABEL, Role
 from periodic_sync.api.spec import SyncPolicySpec
 from periodic_sync.controller.loop import Schedule
-from periodic_sync.controller.operator import open_store
 from periodic_sync.controller.store_watch import StoreWatch
+from periodic_sync.controller.stores import open_store
 from periodic_sync.controller.turn import PolicyTurns, Services
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.objects import PolicyRef, ledger_name, metadata
@@ -80,7 +80,7 @@ class Bench:
 
     async def apply(self, change: Spec | None = None) -> None:
         """Make the policy: the minimal spec, round the clock, with this change."""
-        body = policy_body(spec_with(merged(ROUND_THE_CLOCK, change or {})), name=NAME, namespace=self.namespace)
+        body = policy_body(merged(spec_with(ROUND_THE_CLOCK), change or {}), name=NAME, namespace=self.namespace)
         made = await self.client.create(SYNC_POLICIES, self.namespace, body)
         self.policy = PolicyRef(self.namespace, NAME, made["metadata"]["uid"])
 

@@ -13,19 +13,14 @@ from typing import Any
 import kopf
 
 from periodic_sync import __version__
-from periodic_sync.api.spec import Store as StoreSpec
 from periodic_sync.controller import liveness, logs, watching
 from periodic_sync.controller.policies import Policies
 from periodic_sync.controller.store_watch import StoreWatch
+from periodic_sync.controller.stores import open_store
 from periodic_sync.controller.turn import PolicyTurns, Services
-from periodic_sync.core.objects import PolicyRef
 from periodic_sync.kube.client import KubeClient
-from periodic_sync.kube.config_maps import KubeConfigMaps
 from periodic_sync.kube.connect import connected
 from periodic_sync.kube.kopf_session import server_of, session_of
-from periodic_sync.stores.base import Owner, Store
-from periodic_sync.stores.configmap import ConfigMapStore
-from periodic_sync.stores.unsupported import UnsupportedStore
 
 GRACE_SECONDS = 30.0
 """How long turns that run may take to end. Whatever is cut off is taken up by the next operator."""
@@ -117,14 +112,3 @@ async def _take_over_signals(ready: asyncio.Event, stop: Callable[[], None]) -> 
 
 def _error(task: asyncio.Task[Any]) -> BaseException | None:
     return None if task.cancelled() else task.exception()
-
-
-def open_store(client: KubeClient, policy: PolicyRef, spec: StoreSpec) -> Store:
-    if spec.config_map is None:
-        return UnsupportedStore("spec.store.redis is not supported by this version: use spec.store.configMap")
-    return ConfigMapStore(
-        KubeConfigMaps(client),
-        namespace=policy.namespace,
-        name=spec.config_map.name,
-        owner=Owner(policy.name, policy.uid),
-    )

@@ -166,7 +166,9 @@ class PolicyTurns:
         no_zone = unknown_zone(policy)
         draft.note(stalled=no_zone or no_maker)
         users = Users(await self._open_store(policy.spec.store))
-        await users.read(now)
+        await users.read(now, known=ledger.ledger.store)
+        if users.report is not None:
+            ledger.stage(transitions.know_store(ledger.ledger, users.report.identity))
         sight = await self._flights.tend(ledger, users, maker, now=now)
         note_users(draft, users)
         draft.note(ledger=ledger.ledger, worker_obstacle=self._flights.obstacle, rebuilding=blocked_by(sight))

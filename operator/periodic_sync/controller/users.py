@@ -8,7 +8,7 @@ from periodic_sync.core.plan import Population
 from periodic_sync.core.status import Obstacle
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import UserState
-from periodic_sync.stores.base import Report, Store, StoreNotReady
+from periodic_sync.stores.base import Report, Store, StoreNotReady, was_emptied
 
 T = TypeVar("T")
 
@@ -29,8 +29,14 @@ class Users:
     def highest_claim(self) -> int:
         return self.report.highest_claim if self.report else 0
 
-    async def read(self, now: int) -> None:
+    async def read(self, now: int, *, known: str = "") -> None:
+        """known: which store the ledger remembers."""
         self.report = await self._ask(self._store.read(now))
+        if self.report is not None and was_emptied(known, self.report.identity):
+            self._stop(
+                "The store holds nothing, though it held users before: it was restarted without its data, or emptied. "
+                "Nothing is synced until its data is restored, or applications have registered users again"
+            )
 
     async def states(self, user_ids: Collection[str]) -> Mapping[str, UserState] | None:
         """What is known of these."""
@@ -63,8 +69,11 @@ class Users:
         try:
             return await answer
         except StoreNotReady as error:
-            self.report, self.obstacle = None, Obstacle("NotReady", str(error))
+            self._stop(str(error))
             return None
+
+    def _stop(self, why: str) -> None:
+        self.report, self.obstacle = None, Obstacle("NotReady", why)
 
 
 async def _done(work: Awaitable[None]) -> bool:

@@ -158,6 +158,8 @@ class Ledger:
     totals: Totals = Totals()
     last_schedule: int | None = None
     last_sync: int | None = None
+    store: str = ""
+    """Which store held the users, where a store can lose them: see `stores.base.Report.identity`."""
 
     def job(self, name: str) -> OpenJob | None:
         return next((job for job in self.jobs if job.name == name), None)

@@ -93,6 +93,11 @@ def drop_request(ledger: Ledger, *, token: str) -> Ledger:
     return replace(ledger, request=replace(request, completed=True))
 
 
+def know_store(ledger: Ledger, identity: str) -> Ledger:
+    """Remember which store holds the users, so that one without any can be told from one that has lost them."""
+    return ledger if not identity or ledger.store == identity else replace(ledger, store=identity)
+
+
 def fence(ledger: Ledger, *, above: int) -> Ledger:
     """Raise the number of the last claim, so that everything proposed until now can't be claimed any more."""
     return replace(ledger, last_claim=max(ledger.last_claim + 1, above))

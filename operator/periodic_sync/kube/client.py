@@ -56,7 +56,7 @@ class KubeClient:
     def __init__(self, api: ApiClient) -> None:
         self.api = api
 
-    async def get(self, resource: Resource, namespace: str, name: str, *, metadata_only: bool = False) -> Object:
+    async def get(self, resource: Resource, namespace: str | None, name: str, *, metadata_only: bool = False) -> Object:
         accept = METADATA_ONLY if metadata_only else "application/json"
         return await self._send("GET", resource.path(namespace, name), accept=accept)
 

@@ -7,7 +7,7 @@ from periodic_sync.api.names import GROUP, PLURAL, VERSION
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A namespaced resource: `prefix` is the path of its API version."""
+    """A resource, namespaced or not: `prefix` is the path of its API version."""
 
     prefix: str
     plural: str
@@ -21,6 +21,7 @@ class Resource:
 CONFIG_MAPS = Resource("/api/v1", "configmaps")
 PODS = Resource("/api/v1", "pods")
 POD_TEMPLATES = Resource("/api/v1", "podtemplates")
+NAMESPACES = Resource("/api/v1", "namespaces")
 SECRETS = Resource("/api/v1", "secrets")
 EVENTS = Resource("/apis/events.k8s.io/v1", "events")
 JOBS = Resource("/apis/batch/v1", "jobs")

@@ -30,6 +30,16 @@ class Report:
     """What a person should know of a store that works all the same: users written twice, sizes near a limit."""
     highest_claim: int = 0
     """The highest claim number among the states, 0 without any."""
+    identity: str = ""
+    """Where the users are, and after a `#` what was made with them: nothing while there is nothing. A store whose users
+    can't get lost unnoticed has none at all."""
+
+
+def was_emptied(known: str, identity: str) -> bool:
+    """Whether a store is empty that was known to hold users."""
+    where, _, made = identity.rpartition("#")
+    known_where, _, known_made = known.rpartition("#")
+    return bool(identity) and where == known_where and not made and bool(known_made)
 
 
 class Store(Protocol):

@@ -129,7 +129,9 @@ class ConfigMapStore:
             )
         if self._snapshot is None or self._snapshot[0] is not users or self._snapshot[1] is not states:
             highest = max((state.last_claim for state in states.values()), default=0)
-            snapshot = Snapshot(users.skipped, users.problems, users.warnings, highest, users.records, states)
+            snapshot = Snapshot(
+                users.skipped, users.problems, users.warnings, highest, records=users.records, states=states
+            )
             self._snapshot = (users, states, snapshot)
         self._read_at = now
         return self._snapshot[2]

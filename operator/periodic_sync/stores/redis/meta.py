@@ -44,9 +44,11 @@ async def open_store(commands: Commands, keys: Keys, owner: str) -> Meta:
             f"The users under {keys.prefix!r} in Redis are of layout version {version}; this release knows "
             f"{LAYOUT_VERSION}: run the release that wrote them. Nothing was changed"
         )
-    if owned_by and owned_by != owner:
+    if owned_by and not _is_same(owned_by, owner):
+        cluster, _, policy = owned_by.partition("/")
         raise StoreNotReady(
-            f"The users under {keys.prefix!r} in Redis belong to SyncPolicy {owned_by}: choose another "
+            f"The users under {keys.prefix!r} in Redis belong to SyncPolicy {policy}"
+            f"{f' of cluster {cluster}' if cluster else ''}: choose another "
             "spec.store.redis.keyPrefix. If that policy is gone for good, delete the field owner of the hash "
             f"{keys.meta}"
         )
@@ -60,6 +62,12 @@ async def open_store(commands: Commands, keys: Keys, owner: str) -> Meta:
         users=users,
         classes=_classes(classes),
     )
+
+
+def _is_same(one: str, other: str) -> bool:
+    """A cluster that is not known may be any."""
+    (cluster, _, policy), (other_cluster, _, other_policy) = one.partition("/"), other.partition("/")
+    return policy == other_policy and (cluster == other_cluster or not cluster or not other_cluster)
 
 
 def _text(value: Any) -> str:

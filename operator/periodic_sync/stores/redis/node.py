@@ -1,5 +1,6 @@
 """One server: a small pool of connections to it, and the check that it is one to rely on."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,11 @@ class Node:
         """Close it once the calls that are under way have ended, at once without any."""
         self._retired = True
         if not self._busy:
-            await self._redis.aclose()
+            await self._close()
+
+    async def _close(self) -> None:
+        # Whoever is cancelled in here must not leave sockets behind.
+        await asyncio.shield(self._redis.aclose())
 
     @contextlib.asynccontextmanager
     async def _in_use(self) -> AsyncIterator[None]:
@@ -114,7 +119,7 @@ class Node:
         finally:
             self._busy -= 1
             if self._retired and not self._busy:
-                await self._redis.aclose()
+                await self._close()
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

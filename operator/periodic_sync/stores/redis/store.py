@@ -4,7 +4,7 @@ However many users there are, a turn reads those who are due, in flight or named
 counted by sorted sets that keep them in order. What is where: docs/redis-store.md.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from periodic_sync.core.due import examine, requested_in_bulk
 from periodic_sync.core.limits import limits
@@ -38,19 +38,25 @@ _ROUNDS = 8
 class RedisStore:
     """A `Store`. One object serves one policy; several operators may each have their own."""
 
-    def __init__(self, commands: Commands, *, prefix: str, owner: str) -> None:
-        """prefix: `spec.store.redis.keyPrefix`. owner: what tells this policy from all others, in any cluster."""
+    def __init__(self, commands: Commands, *, prefix: str, owner: Callable[[], Awaitable[str]], name: str = "") -> None:
+        """prefix: `spec.store.redis.keyPrefix`. owner: `<cluster>/<namespace>/<policy>`, which tells this policy from
+        all others; an empty cluster is any. name: of the place that `commands` lead to."""
         self._commands = commands
         self._keys = Keys(prefix)
         self._owner = owner
+        self._who: str | None = None
+        self._name = name
         self._upkeep = Upkeep(commands, self._keys)
         self._meta: Meta | None = None
         self._broken: dict[str, str] = {}
 
     async def read(self, now: int) -> Report:
         """See `Store`. Raises: StoreNotReady."""
-        self._meta = await open_store(self._commands, self._keys, self._owner)
+        if self._who is None:
+            self._who = await self._owner()
+        self._meta = await open_store(self._commands, self._keys, self._who)
         return Report(
+            identity=f"{self._name}/{self._keys.prefix}#{self._meta.id}",
             skipped=len(self._broken),
             problems=tuple(f"{user_id}: {why}" for user_id, why in list(self._broken.items())[:5]),
             highest_claim=self._meta.highest_claim,

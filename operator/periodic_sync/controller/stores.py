@@ -1,0 +1,38 @@
+"""Opening the store that a policy's spec names."""
+
+from periodic_sync.api.spec import Store as StoreSpec
+from periodic_sync.core.objects import PolicyRef
+from periodic_sync.kube.client import KubeClient
+from periodic_sync.kube.cluster import cluster_id
+from periodic_sync.kube.config_maps import KubeConfigMaps
+from periodic_sync.kube.secrets import KubeSecrets
+from periodic_sync.stores.base import Owner, Store
+from periodic_sync.stores.configmap import ConfigMapStore
+from periodic_sync.stores.redis.secrets import SecretConnection, SecretRef
+from periodic_sync.stores.redis.store import RedisStore
+from periodic_sync.stores.unsupported import UnsupportedStore
+
+
+def open_store(client: KubeClient, policy: PolicyRef, spec: StoreSpec) -> Store:
+    """Nothing is read yet, so that this can't fail."""
+    if spec.config_map is not None:
+        return ConfigMapStore(
+            KubeConfigMaps(client),
+            namespace=policy.namespace,
+            name=spec.config_map.name,
+            owner=Owner(policy.name, policy.uid),
+        )
+    if spec.redis is None:
+        return UnsupportedStore("spec.store names neither configMap nor redis: name one of them")
+    secret = spec.redis.url_secret_ref
+
+    async def owner() -> str:
+        # Without the UID: a policy made again takes its users up again.
+        return f"{await cluster_id(client)}/{policy.namespace}/{policy.name}"
+
+    return RedisStore(
+        SecretConnection(KubeSecrets(client), SecretRef(policy.namespace, secret.name, secret.key)),
+        prefix=spec.redis.key_prefix,
+        owner=owner,
+        name=secret.name,
+    )
