@@ -29,7 +29,9 @@ from redis_support import (
 
 COUNT = Script("count", "return redis.call('INCR', KEYS[1])")
 KEY = "{portfolios:}count"
-SECONDS = 1.0
+SECONDS = 10.0
+"""For a call, so that a machine that is busy fails no test; where a test waits for it to be over, it is SHORT."""
+SHORT = 1.0
 SECRET = "s3cr3t"
 
 
@@ -60,8 +62,8 @@ async def trouble(connection: Connection) -> RedisNotReady:
     return caught.value
 
 
-async def told(url: str, **how: str) -> RedisNotReady:
-    async with connected(url, **how) as connection:
+async def told(url: str, seconds: float = SECONDS) -> RedisNotReady:
+    async with connected(url, seconds=seconds) as connection:
         return await trouble(connection)
 
 
@@ -165,13 +167,13 @@ class TestServersThatGo:
 
     async def test_one_that_hangs_is_told_in_time_and_asked_only_once(self, server: Server) -> None:
         loop = asyncio.get_running_loop()
-        async with connected(server.url) as connection:
+        async with connected(server.url, seconds=SHORT) as connection:
             await connection.run(COUNT, [KEY])
             server.pause()
             for _ in range(2):  # in the middle of a call, and while connecting
                 began = loop.time()
                 hangs = await trouble(connection)
-                assert SECONDS <= loop.time() - began + 0.05 < 2 * SECONDS
+                assert SHORT - 0.05 <= loop.time() - began < 2 * SHORT
                 assert hangs.passes
                 assert f"Redis at {HOST}:{server.port} gives no answer" in str(hangs)
             server.resume()
@@ -300,7 +302,7 @@ class TestTls:
         assert not refused.passes
 
     async def test_tls_where_there_is_none(self, server: Server) -> None:
-        assert "write redis for rediss in the URL" in str(await told(f"rediss://{HOST}:{server.port}"))
+        assert "write redis for rediss in the URL" in str(await told(f"rediss://{HOST}:{server.port}", SHORT))
 
     async def test_no_tls_where_there_must_be(self, encrypted: Server) -> None:
         assert "write rediss for redis in the URL" in str(await told(f"redis://:pw@{HOST}:{encrypted.port}"))
