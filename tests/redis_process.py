@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from redis.exceptions import RedisError
 from localcluster.packages import ensure_tools
 
 HOST = "127.0.0.1"
+_SAME_PROGRAM = "redis-check-rdb"
 DEADLINE_SECONDS = 30
 _PORTS = range(20_000, 32_000)  # below what the kernel hands to outgoing connections
 
@@ -33,17 +33,15 @@ Value = str | int | tuple[str, ...]
 """Of one line of redis.conf, or of several of the same name."""
 
 
-@cache
 def redis_binary() -> str:
     """redis-server, installed where this is Debian. Raises: LocalClusterError with what to install."""
     found = shutil.which("redis-server")
-    if found:
-        return found
-    # The package redis-tools has the very program and, unlike redis-server, starts no service of its own.
-    ensure_tools(["redis-check-rdb"])
-    link = Path(tempfile.mkdtemp(prefix="redis-server-")) / "redis-server"
-    link.symlink_to(shutil.which("redis-check-rdb") or "")
-    return str(link)
+    if found is None:
+        # The package redis-tools has the very program and, unlike redis-server, starts no service of its own.
+        ensure_tools([_SAME_PROGRAM])
+        found = shutil.which(_SAME_PROGRAM)
+    assert found
+    return found
 
 
 def valkey_binary() -> str | None:
@@ -91,6 +89,7 @@ class Certificates:
 
 
 def make_certificates(folder: Path) -> Certificates:
+    ensure_tools(["openssl"])
     made = Certificates(folder / "ca.crt", folder / "tls.crt", folder / "tls.key")
     authority_key = folder / "ca.key"
     new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -142,9 +141,13 @@ class Server:
     async def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
-            command = [self.binary, str(self.config), *self.arguments]
+            # It goes by the name that it is called by.
+            name = Path(self.binary).name.replace(_SAME_PROGRAM, "redis-server")
+            command = [name, str(self.config), *self.arguments]
             # Started within a millisecond, and to be killed from code that is not async, too.
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)  # noqa: ASYNC220
+            self.process = subprocess.Popen(  # noqa: ASYNC220
+                command, executable=self.binary, stdout=log, stderr=log, cwd=self.folder
+            )
         await until(self._answers, f"{self.binary} on port {self.port}")
 
     async def _answers(self) -> bool:
