@@ -1,86 +1,16 @@
 """The connection against real servers: what it does by itself, and what a person is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 
 import pytest
-from redis.crc import key_slot
 
 from periodic_sync.stores.redis.commands import Script
-from periodic_sync.stores.redis.connection import CHECK_SECONDS, Connection
+from periodic_sync.stores.redis.connection import CHECK_SECONDS
 from periodic_sync.stores.redis.node import CLIENT_NAME
-from periodic_sync.stores.redis.topology import SENTINEL_SECONDS
 from periodic_sync.stores.redis.troubles import RedisNotReady, WrongCredentials
-from periodic_sync.stores.redis.urls import parse_url
-from redis_support import (
-    HOST,
-    MASTER,
-    Certificates,
-    RedisCluster,
-    SentinelSetup,
-    Server,
-    redis_cluster,
-    redis_server,
-    sentinel_setup,
-    until,
-)
-
-COUNT = Script("count", "return redis.call('INCR', KEYS[1])")
-KEY = "{portfolios:}count"
-SECONDS = 10.0
-"""For a call, so that a machine that is busy fails no test; where a test waits for it to be over, it is SHORT."""
-SHORT = 1.0
-SECRET = "s3cr3t"
-
-
-@dataclass
-class Clock:
-    now: float = 0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@asynccontextmanager
-async def connected(
-    url: str, *, ca: str = "", seconds: float = SECONDS, clock: Callable[[], float] | None = None
-) -> AsyncIterator[Connection]:
-    connection = Connection(parse_url(url), ca=ca, seconds=seconds, clock=clock or Clock())
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def trouble(connection: Connection) -> RedisNotReady:
-    """What a call says."""
-    with pytest.raises(RedisNotReady) as caught:
-        await connection.run(COUNT, [KEY])
-    assert SECRET not in f"{caught.value} {caught.value!r} {caught.value.__cause__}"
-    return caught.value
-
-
-async def told(url: str, seconds: float = SECONDS) -> RedisNotReady:
-    async with connected(url, seconds=seconds) as connection:
-        return await trouble(connection)
-
-
-async def healed(connection: Connection) -> int:
-    """What a script answers as soon as it does; until then it may be refused, for reasons that pass."""
-
-    async def attempt() -> int:
-        try:
-            answer: int = await connection.run(COUNT, [KEY])
-        except RedisNotReady as error:
-            if error.passes:
-                return 0
-            raise
-        return answer
-
-    found: int = await until(attempt, "the connection is healed")
-    return found
+from redis_calls import COUNT, KEY, SECRET, SHORT, Clock, connected, healed, told, trouble
+from redis_support import HOST, Certificates, Server, redis_server, until
 
 
 @pytest.fixture(params=["shared_server", "shared_valkey", "shared_sentinels", "shared_cluster"])
@@ -306,115 +236,3 @@ class TestTls:
 
     async def test_no_tls_where_there_must_be(self, encrypted: Server) -> None:
         assert "write rediss for redis in the URL" in str(await told(f"redis://:pw@{HOST}:{encrypted.port}"))
-
-
-class TestSentinels:
-    async def test_a_primary_that_dies_is_replaced(self) -> None:
-        async with sentinel_setup(requirepass="pw") as setup, connected(setup.url) as connection:
-            assert await connection.run(COUNT, [KEY]) == 1
-            await setup.primary.replicated()
-            setup.primary.kill()
-            assert await healed(connection) == 2
-            assert list(await connection.info("server")) == [f"{HOST}:{setup.replica.port}"]
-
-    async def test_a_failover_by_hand_is_followed_although_the_old_primary_answers(self) -> None:
-        clock = Clock()
-        guarded = sentinel_setup(sentinels=1, sentinel_password="pw", requirepass="pw")
-        async with guarded as setup, connected(setup.url, clock=clock) as connection:
-            await connection.run(COUNT, [KEY])
-            assert list(await connection.info("server")) == [f"{HOST}:{setup.primary.port}"]
-            await self.fail_over(setup)
-            clock.now += SENTINEL_SECONDS
-            assert list(await connection.info("server")) == [f"{HOST}:{setup.replica.port}"]
-            assert await connection.run(COUNT, [KEY]) == 2
-
-    async def test_a_primary_that_has_become_a_replica_is_left_within_the_call(self) -> None:
-        async with sentinel_setup(sentinels=1) as setup, connected(setup.url) as connection:
-            await connection.run(COUNT, [KEY])
-            await self.fail_over(setup)
-            # The Sentinel would do that, ten seconds later.
-            await setup.primary.command("REPLICAOF", HOST, setup.replica.port)
-            assert await connection.run(COUNT, [KEY]) == 2
-
-    async def fail_over(self, setup: SentinelSetup) -> None:
-        """By hand, until the first Sentinel says so."""
-        sentinel = setup.sentinels[0]
-        await setup.primary.replicated()
-        await sentinel.command("SENTINEL", "FAILOVER", MASTER)
-
-        async def over() -> bool:
-            address = await sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
-            return bool(int(address[1]) == setup.replica.port)
-
-        await until(over, "the Sentinel names the replica as the primary")
-
-    async def test_a_primary_of_another_name(self) -> None:
-        async with sentinel_setup(sentinels=1) as setup:
-            url = setup.url.replace(MASTER, "main")
-            assert "knows no primary of the name in the URL" in str(await told(url))
-            host = f"{HOST}:{setup.sentinels[0].port}"
-            assert f"The Sentinel at {host} knows no" in str(await told(url))
-
-    async def test_no_sentinel_answers(self, server: Server) -> None:
-        server.kill()
-        refused = await told(f"redis+sentinel://{HOST}:{server.port}/main")
-        assert f"The Sentinel at {HOST}:{server.port} refuses connections" in str(refused)
-
-    async def test_the_primary_stays_known_while_the_sentinels_are_away(self) -> None:
-        clock = Clock()
-        async with sentinel_setup(sentinels=1) as setup, connected(setup.url, clock=clock) as connection:
-            await connection.run(COUNT, [KEY])
-            setup.sentinels[0].kill()
-            clock.now += SENTINEL_SECONDS
-            assert await connection.run(COUNT, [KEY]) == 2
-
-
-class TestClusters:
-    async def test_a_primary_that_dies_is_replaced(self) -> None:
-        async with redis_cluster() as cluster, connected(cluster.url) as connection:
-            assert await connection.run(COUNT, [KEY]) == 1
-            primary = cluster.primary_of(key_slot(KEY.encode()))
-            await primary.replicated()
-            primary.kill()
-            assert await healed(connection) == 2
-            answers = await connection.info("server")
-            assert len(answers) == 3
-            assert f"{HOST}:{primary.port}" not in answers
-
-    async def test_keys_that_have_moved_are_found_within_the_call(self) -> None:
-        async with redis_cluster(replicas=0) as cluster, connected(cluster.url) as connection:
-            assert await connection.run(COUNT, [KEY]) == 1
-            slot = key_slot(KEY.encode())
-            old = cluster.primary_of(slot)
-            new = next(server for server in cluster.primaries if server is not old)
-            owner = await new.command("CLUSTER", "MYID")
-            await old.command("DEL", KEY)
-            for server in (new, old):
-                await server.command("CLUSTER", "SETSLOT", slot, "NODE", owner)
-            assert await connection.run(COUNT, [KEY]) == 1
-
-    async def test_prefixes_are_spread_and_each_is_found(self, shared_cluster: RedisCluster) -> None:
-        async with connected(shared_cluster.url) as connection:
-            for number in range(20):
-                assert await connection.run(COUNT, [f"{{spread-{number}:}}a"]) == 1
-
-    async def test_a_user_that_may_only_what_the_documentation_says(self, shared_cluster: RedisCluster) -> None:
-        rights = ("+@all", "-@dangerous", "+info", "~{portfolios:}*")
-        for server in shared_cluster.primaries:
-            await server.command("ACL", "SETUSER", "app", "on", f">{SECRET}", *rights)
-        async with connected(shared_cluster.url.replace("://", f"://app:{SECRET}@")) as connection:
-            assert await connection.run(COUNT, ["{portfolios:}as-app"]) == 1
-
-    async def test_keys_of_several_slots_in_one_step(self, shared_cluster: RedisCluster) -> None:
-        both = Script("both", "return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}")
-        async with connected(shared_cluster.url) as connection:
-            with pytest.raises(RedisNotReady, match="is given keys of several slots in one step"):
-                await connection.run(both, ["{a}", "{b}"])
-
-    async def test_a_cluster_that_is_spoken_to_as_a_server_alone(self, shared_cluster: RedisCluster) -> None:
-        slot = key_slot(KEY.encode())
-        other = next(server for server in shared_cluster.primaries if server is not shared_cluster.primary_of(slot))
-        assert "write redis+cluster:// in place of redis://" in str(await told(other.url))
-
-    async def test_a_server_alone_that_is_spoken_to_as_a_cluster(self, server: Server) -> None:
-        assert "write redis:// in place of redis+cluster://" in str(await told(f"redis+cluster://{HOST}:{server.port}"))

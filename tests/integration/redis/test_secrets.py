@@ -12,7 +12,6 @@ import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
 from cluster_support import Kubectl, KubectlError, eventually
-from integration.redis.test_connection import COUNT, KEY, SECONDS, SECRET, Clock
 from periodic_sync.api.errors import ApiError, UnavailableError
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
@@ -20,6 +19,7 @@ from periodic_sync.kube.secrets import KubeSecrets
 from periodic_sync.stores.redis.node import CLIENT_NAME
 from periodic_sync.stores.redis.secrets import READ_SECONDS, SecretConnection, SecretRef
 from periodic_sync.stores.redis.troubles import RedisNotReady
+from redis_calls import COUNT, KEY, SECONDS, SECRET, Clock
 from redis_support import HOST, Certificates, Server, redis_server, until
 
 REF = SecretRef("team-a", "redis", "url")
