@@ -16,7 +16,7 @@ from periodic_sync.stores.redis.commands import Commands
 from periodic_sync.stores.redis.keys import LAYOUT_VERSION, Keys
 from periodic_sync.stores.redis.records import RedisRecords
 from periodic_sync.stores.redis.scripts import APPLY
-from periodic_sync.stores.redis.store import RedisStore, state_args
+from periodic_sync.stores.redis.store import RedisStore, state_text
 from store_contract import NOW, record
 
 OWNER = "cluster/namespace/portfolios"
@@ -66,7 +66,7 @@ class RedisBench:
         )
         for user_id, state in ((user.user_id, state) for user, state in known):
             if state != NEVER_SYNCED:
-                args = (LAYOUT_VERSION, 0, *state_args(user_id, NEVER_SYNCED, state))
+                args = (LAYOUT_VERSION, 0, state_text(user_id, NEVER_SYNCED, state))
                 await self.commands.run(APPLY, (*self.keys.shared, self.keys.user(user_id)), args)
 
     async def remove(self, user_id: str) -> None:

@@ -1,15 +1,13 @@
 """Opening the store that a policy's spec names."""
 
+from periodic_sync.api.spec import RedisStore as RedisSpec
 from periodic_sync.api.spec import Store as StoreSpec
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.cluster import cluster_id
 from periodic_sync.kube.config_maps import KubeConfigMaps
-from periodic_sync.kube.secrets import KubeSecrets
 from periodic_sync.stores.base import Owner, Store
 from periodic_sync.stores.configmap import ConfigMapStore
-from periodic_sync.stores.redis.secrets import SecretConnection, SecretRef
-from periodic_sync.stores.redis.store import RedisStore
 from periodic_sync.stores.unsupported import UnsupportedStore
 
 
@@ -24,7 +22,16 @@ def open_store(client: KubeClient, policy: PolicyRef, spec: StoreSpec) -> Store:
         )
     if spec.redis is None:
         return UnsupportedStore("spec.store names neither configMap nor redis: name one of them")
-    secret = spec.redis.url_secret_ref
+    return _open_redis(client, policy, spec.redis)
+
+
+def _open_redis(client: KubeClient, policy: PolicyRef, spec: RedisSpec) -> Store:
+    # Imported here, since it takes 16 MiB that an operator without such a policy need not have.
+    from periodic_sync.kube.secrets import KubeSecrets
+    from periodic_sync.stores.redis.secrets import SecretConnection, SecretRef
+    from periodic_sync.stores.redis.store import RedisStore
+
+    secret = spec.url_secret_ref
 
     async def owner() -> str:
         # Without the UID: a policy made again takes its users up again.
@@ -32,7 +39,7 @@ def open_store(client: KubeClient, policy: PolicyRef, spec: StoreSpec) -> Store:
 
     return RedisStore(
         SecretConnection(KubeSecrets(client), SecretRef(policy.namespace, secret.name, secret.key)),
-        prefix=spec.redis.key_prefix,
+        prefix=spec.key_prefix,
         owner=owner,
         name=secret.name,
     )

@@ -1,6 +1,5 @@
 """The keys of one policy's users in Redis. What each holds is told in docs/redis-store.md."""
 
-from dataclasses import dataclass
 from hashlib import blake2b
 
 LAYOUT_VERSION = 1
@@ -9,7 +8,6 @@ LAYOUT_VERSION = 1
 _TAG_BYTES = 2
 
 
-@dataclass(frozen=True, slots=True)
 class Keys:
     """Made from `spec.store.redis.keyPrefix`, with which each begins, so that ACLs and SCAN can go by it.
 
@@ -17,30 +15,29 @@ class Keys:
     which is the prefix's own where it has one.
     """
 
-    prefix: str
-
-    @property
-    def base(self) -> str:
-        opened = self.prefix.find("{")
-        if opened >= 0 and self.prefix.find("}", opened) > opened + 1:
-            return self.prefix
-        return f"{self.prefix}{{{blake2b(self.prefix.encode(), digest_size=_TAG_BYTES).hexdigest()}}}"
-
-    @property
-    def meta(self) -> str:
-        """A hash about the store as a whole."""
-        return f"{self.base}meta"
-
-    @property
-    def shared(self) -> tuple[str, ...]:
-        """What every script is given, in this order."""
-        return tuple(
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.base = prefix if _has_tag(prefix) else f"{prefix}{{{_tag(prefix)}}}"
+        self.shared = tuple(
             f"{self.base}{name}" for name in ("meta", "seen", "due", "retry", "asked", "queue", "classes", "broken")
         )
+        """What every script is given, in this order."""
+        self.meta = self.shared[0]
+        """A hash about the store as a whole."""
+        self._user = f"{self.base}u:"
 
     def user(self, user_id: str) -> str:
         """A hash with all there is of one user."""
-        return f"{self.base}u:{user_id}"
+        return self._user + user_id
+
+
+def _has_tag(prefix: str) -> bool:
+    opened = prefix.find("{")
+    return opened >= 0 and prefix.find("}", opened) > opened + 1
+
+
+def _tag(prefix: str) -> str:
+    return blake2b(prefix.encode(), digest_size=_TAG_BYTES).hexdigest()
 
 
 SEEN, DUE, RETRY, ASKED, QUEUE, BROKEN = 2, 3, 4, 5, 6, 8

@@ -32,11 +32,11 @@ async def read_users(commands: Commands, keys: Keys, user_ids: Iterable[str]) ->
     found = ReadUsers()
     for ids in pieces(user_ids):
         answer = await commands.run(READ, (*keys.shared, *map(keys.user, ids)), (len(FIELDS), *FIELDS, *ids))
-        for user_id, last_active, values in zip(ids, answer[::2], answer[1::2], strict=True):
-            if last_active is None:
+        for user_id, text in zip(ids, answer, strict=True):
+            if not text:
                 continue
             try:
-                found.users[user_id] = read_user(user_id, last_active, values)
+                found.users[user_id] = read_user(user_id, text)
             except (ValueError, RecursionError) as error:
                 found.broken[user_id] = str(error)
     return found

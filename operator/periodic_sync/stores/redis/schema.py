@@ -4,7 +4,7 @@ Numbers are decimal; instants and durations milliseconds. Fields that say nothin
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from periodic_sync.core.cutoffs import UserClass
@@ -14,6 +14,8 @@ from periodic_sync.core.users import NEVER_SYNCED, NO_TOKENS, UserRecord, UserSt
 RECORD_FIELDS = ("wallet", "interval", "zone", "requested", "tokens")
 STATE_FIELDS = ("synced", "claim", "outcome", "failures", "failed", "unexplained", "returns", "served")
 FIELDS = (*RECORD_FIELDS, *STATE_FIELDS)
+SEPARATOR = b"\x1f"
+"""Between words that scripts are given and give as one text; in no valid value."""
 
 
 class StoredUser(NamedTuple):
@@ -41,7 +43,12 @@ def class_of(name: str) -> UserClass:
 
 
 def record_fields(record: UserRecord) -> list[str | int]:
-    """Names and values of what `register` writes: neither the last activity nor what was asked for later."""
+    """Names and values of what `register` writes: neither the last activity nor what was asked for later.
+
+    Raises: ValueError for a wallet that could not be read again.
+    """
+    if SEPARATOR.decode() in record.wallet:
+        raise ValueError(f"the wallet of user {record.user_id} holds a control character (unit separator)")
     fields: list[str | int] = ["wallet", record.wallet]
     if record.interval is not None:
         fields += ["interval", record.interval]
@@ -69,28 +76,32 @@ def state_fields(state: UserState) -> dict[str, int]:
     return fields
 
 
-def read_user(user_id: str, last_active: bytes, values: Sequence[bytes | None]) -> StoredUser:
-    """From the values of `FIELDS`. Raises: ValueError where one of them is not as it is written."""
-    found = dict(zip(FIELDS, values, strict=True))
-    wallet = found["wallet"]
-    if wallet is None:
+def read_user(user_id: str, text: bytes) -> StoredUser:
+    """From the last activity and the values of `FIELDS`. Raises: ValueError where one is not as it is written."""
+    words = text.split(SEPARATOR)
+    if len(words) != 1 + len(FIELDS):
+        raise ValueError("a field holds a control character")
+    last_active, wallet, interval, zone, requested, tokens = words[: 1 + len(RECORD_FIELDS)]
+    if not wallet:
         raise ValueError("it has no wallet")
     record = UserRecord(
         user_id,
         wallet.decode(),
         int(float(last_active)),
-        int(found["interval"]) if found["interval"] else None,
-        found["zone"].decode() if found["zone"] else None,
-        int(found["requested"]) if found["requested"] else None,
-        _tokens(found["tokens"]) if found["tokens"] else NO_TOKENS,
+        int(interval) if interval else None,
+        zone.decode() if zone else None,
+        int(requested) if requested else None,
+        _tokens(tokens) if tokens else NO_TOKENS,
     )
-    return StoredUser(record, _read_state(found) if found["claim"] else NEVER_SYNCED)
+    return StoredUser(record, _read_state(words[1 + len(RECORD_FIELDS) :]))
 
 
-def _read_state(found: Mapping[str, bytes | None]) -> UserState:
-    synced, claim, outcome, failures, failed, unexplained, returns, served = (
-        int(found[name] or 0) for name in STATE_FIELDS
-    )
+def _read_state(words: Sequence[bytes]) -> UserState:
+    if not words[1]:
+        return NEVER_SYNCED
+    synced, claim, outcome, failures, failed, unexplained, returns, served = [
+        int(word) if word else 0 for word in words
+    ]
     return UserState(synced or None, claim, outcome, failures, failed, unexplained, returns, served)
 
 

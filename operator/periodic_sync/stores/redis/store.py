@@ -22,7 +22,7 @@ from periodic_sync.stores.redis.keys import LAYOUT_VERSION, SEEN, Keys
 from periodic_sync.stores.redis.meta import Meta, open_store
 from periodic_sync.stores.redis.questions import Questions, count
 from periodic_sync.stores.redis.reading import ReadUsers, pieces, read_users
-from periodic_sync.stores.redis.schema import StoredUser, state_fields
+from periodic_sync.stores.redis.schema import SEPARATOR, StoredUser, state_fields
 from periodic_sync.stores.redis.scores import slice_of
 from periodic_sync.stores.redis.scripts import APPLY, SET_ASIDE
 from periodic_sync.stores.redis.upkeep import Upkeep
@@ -130,7 +130,7 @@ class RedisStore:
                 continue
             args: list[Argument] = [LAYOUT_VERSION, max(outcome.claim for outcome in of_these)]
             for user_id, state in after.items():
-                args += state_args(user_id, before.get(user_id, NEVER_SYNCED), state)
+                args.append(state_text(user_id, before.get(user_id, NEVER_SYNCED), state))
             keys = (*self._keys.shared, *map(self._keys.user, after))
             outdated |= {each.decode() for each in await self._commands.run(APPLY, keys, args)}
         return outdated
@@ -179,10 +179,10 @@ def _folded(before: Mapping[str, UserState], outcomes: Iterable[Outcome]) -> dic
     return after
 
 
-def state_args(user_id: str, before: UserState, state: UserState) -> list[Argument]:
+def state_text(user_id: str, before: UserState, state: UserState) -> bytes:
     """What the script is told of one user whose state becomes another."""
     fields = state_fields(state)
     kept = [part for name, value in fields.items() if value for part in (name, value)]
     gone = [name for name, value in fields.items() if not value]
-    about: list[Argument] = [user_id, slice_of(user_id), before.last_claim, state.last_outcome, state.request_served]
-    return [*about, len(kept), *kept, len(gone), *gone]
+    about = (user_id, slice_of(user_id), before.last_claim, state.last_outcome, state.request_served, len(kept) // 2)
+    return SEPARATOR.join(str(word).encode() for word in (*about, *kept, *gone))

@@ -1,0 +1,45 @@
+"""A redis-server for a benchmark: on loopback, without persistence, ended with it."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as NotConnected
+
+DEADLINE_SECONDS = 20
+
+
+@asynccontextmanager
+async def running_redis() -> AsyncIterator[str]:
+    """Yields: its URL. Raises: SystemExit where there is no redis-server."""
+    program = shutil.which("redis-server")
+    if program is None:
+        raise SystemExit("there is no redis-server: install the package redis-server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder]
+        process = await asyncio.create_subprocess_exec(program, *settings, stdout=subprocess.DEVNULL)
+        try:
+            url = f"redis://127.0.0.1:{port}"
+            await _wait_for(url)
+            yield url
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def _wait_for(url: str) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS), Redis.from_url(url) as redis:
+        while True:
+            try:
+                await redis.ping()
+                return
+            except NotConnected:
+                await asyncio.sleep(0.05)
