@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -60,7 +61,9 @@ class ConfigMapBench:
         return await self.maps.create(self.namespace, {"apiVersion": "v1", "kind": "ConfigMap", **body})
 
     async def register(self, user_ids: Iterable[str]) -> None:
-        await self.edit(STORE, {user_id: json.dumps(record()) for user_id in user_ids})
+        # not every id may be a key of a ConfigMap
+        entries = {re.sub(r"[:@]", "_", user_id): json.dumps(record(userId=user_id)) for user_id in user_ids}
+        await self.edit(STORE, entries)
 
     async def contents(self, store: Store, now: int) -> Snapshot:
         assert isinstance(store, ConfigMapStore)
