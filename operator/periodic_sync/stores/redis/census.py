@@ -30,11 +30,10 @@ def take_census(look: Look, users: Mapping[str, StoredUser], tick: Tick, *, unqu
     if not tick.spec.enabled:
         reasons = {Reason.POLICY_DISABLED: total}
         return Census(total, active, stale, due=0, requested=requested, by_reason=reasons, next_due=None)
-    plain = replace(tick, in_flight={}, named=frozenset())
-    read = [_Read(user, decide(*user, plain), decide(*user, tick)) for user in users.values()]
+    read = _judged(users, tick)
     reasons = _by_index(look, read, users, tick, total=total)
     for each in read:
-        if _is_apart(each, tick):
+        if each.counted is not each.holds:
             reasons[each.counted.reason] -= 1
             reasons[each.holds.reason] += 1
     due = sum(reasons[reason] for reason in DUE)
@@ -49,10 +48,14 @@ def take_census(look: Look, users: Mapping[str, StoredUser], tick: Tick, *, unqu
     )
 
 
-def _is_apart(read: _Read, tick: Tick) -> bool:
-    """Whether the index can't know: it neither tells who is in flight nor whom a person named."""
-    user_id = read.user.record.user_id
-    return user_id in tick.in_flight or user_id in tick.named
+def _judged(users: Mapping[str, StoredUser], tick: Tick) -> list[_Read]:
+    """The index neither knows who is in flight nor whom a person named: what it counts is as if nobody were."""
+    plain, apart = replace(tick, in_flight={}, named=frozenset()), tick.in_flight.keys() | tick.named
+    judged = []
+    for user_id, user in users.items():
+        holds = decide(*user, tick)
+        judged.append(_Read(user, decide(*user, plain) if user_id in apart else holds, holds))
+    return judged
 
 
 def _by_index(

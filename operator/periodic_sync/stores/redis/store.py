@@ -49,6 +49,8 @@ class RedisStore:
         self._upkeep = Upkeep(commands, self._keys)
         self._meta: Meta | None = None
         self._broken: dict[str, str] = {}
+        self._lately: Mapping[str, UserState] = {}
+        """States as last read. One that has changed since has another last claim, and then is not written."""
 
     async def read(self, now: int) -> Report:
         """See `Store`. Raises: StoreNotReady."""
@@ -65,7 +67,8 @@ class RedisStore:
     async def states(self, user_ids: Collection[str]) -> Mapping[str, UserState]:
         """See `Store`."""
         found = await read_users(self._commands, self._keys, user_ids)
-        return {user_id: user.state for user_id, user in found.users.items()}
+        self._lately = {user_id: user.state for user_id, user in found.users.items()}
+        return self._lately
 
     async def active(self, since: int) -> int:
         """See `Store`."""
@@ -124,7 +127,7 @@ class RedisStore:
         for ids in pieces(dict.fromkeys(outcome.user_id for outcome in outcomes)):
             chosen = frozenset(ids)
             of_these = [outcome for outcome in outcomes if outcome.user_id in chosen]
-            before = await self.states(ids)
+            before = self._lately if self._lately.keys() >= chosen else await self.states(ids)
             after = _folded(before, of_these)
             if not after:
                 continue
@@ -133,6 +136,8 @@ class RedisStore:
                 args.append(state_text(user_id, before.get(user_id, NEVER_SYNCED), state))
             keys = (*self._keys.shared, *map(self._keys.user, after))
             outdated |= {each.decode() for each in await self._commands.run(APPLY, keys, args)}
+            self._lately = {**self._lately, **after}
+        self._lately = {} if outdated else self._lately
         return outdated
 
     async def _set_aside(self, broken: Mapping[str, str], now: int) -> None:
