@@ -12,7 +12,7 @@ KEEP ?=
 ARGS ?=
 export ENGINE IMAGE KEEP ARGS
 
-TASKS := demo test cluster deploy image lint crds lock venv clean
+TASKS := demo test bench cluster deploy image lint crds lock venv clean
 .PHONY: help $(TASKS)
 
 help: ## this list
@@ -24,6 +24,7 @@ test: ## lint, then all tests in one pytest run of two processes; ARGS='-k pause
 cluster: ## only the cluster; its kubeconfig is .cluster/kubeconfig
 deploy: ## the image, the CRD and the operator onto the cluster
 image: ## only the image
+bench: ## the Redis store beside bare commands, 5 min; benchmarks/run measures the operator on a cluster
 lint: ## ruff, mypy, import contracts, shell syntax
 crds: ## crds/ again from the models
 lock: ## requirements/ again from pyproject.toml

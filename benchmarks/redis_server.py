@@ -1,7 +1,6 @@
 """A redis-server for a benchmark: on loopback, without persistence, ended with it."""
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -11,21 +10,23 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NotConnected
 
+from localcluster.packages import redis_server
+
 DEADLINE_SECONDS = 20
 
 
 @asynccontextmanager
 async def running_redis() -> AsyncIterator[str]:
-    """Yields: its URL. Raises: SystemExit where there is no redis-server."""
-    program = shutil.which("redis-server")
-    if program is None:
-        raise SystemExit("there is no redis-server: install the package redis-server")
+    """Yields: its URL. Raises: LocalClusterError where there is no redis-server."""
+    program = redis_server()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         settings = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder]
-        process = await asyncio.create_subprocess_exec(program, *settings, stdout=subprocess.DEVNULL)
+        process = await asyncio.create_subprocess_exec(
+            "redis-server", *settings, executable=program, stdout=subprocess.DEVNULL
+        )
         try:
             url = f"redis://127.0.0.1:{port}"
             await _wait_for(url)

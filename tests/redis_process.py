@@ -22,26 +22,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from localcluster.packages import ensure_tools
+from localcluster.packages import SAME_PROGRAM, ensure_tools
 
 HOST = "127.0.0.1"
-_SAME_PROGRAM = "redis-check-rdb"
 DEADLINE_SECONDS = 30
 _PORTS = range(20_000, 32_000)  # below what the kernel hands to outgoing connections
 
 Value = str | int | tuple[str, ...]
 """Of one line of redis.conf, or of several of the same name."""
-
-
-def redis_binary() -> str:
-    """redis-server, installed where this is Debian. Raises: LocalClusterError with what to install."""
-    found = shutil.which("redis-server")
-    if found is None:
-        # The package redis-tools has the very program and, unlike redis-server, starts no service of its own.
-        ensure_tools([_SAME_PROGRAM])
-        found = shutil.which(_SAME_PROGRAM)
-    assert found
-    return found
 
 
 def valkey_binary() -> str | None:
@@ -141,8 +129,7 @@ class Server:
     async def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
-            # It goes by the name that it is called by.
-            name = Path(self.binary).name.replace(_SAME_PROGRAM, "redis-server")
+            name = Path(self.binary).name.replace(SAME_PROGRAM, "redis-server")
             command = [name, str(self.config), *self.arguments]
             # Started within a millisecond, and to be killed from code that is not async, too.
             self.process = subprocess.Popen(  # noqa: ASYNC220

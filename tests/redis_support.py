@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from localcluster.packages import redis_server as redis_server_program
 from redis_process import (
     HOST,
     Certificates,
@@ -16,7 +17,6 @@ from redis_process import (
     Value,
     free_port,
     make_certificates,
-    redis_binary,
     settings_of,
     started,
     until,
@@ -32,7 +32,6 @@ __all__ = [
     "SentinelSetup",
     "Server",
     "make_certificates",
-    "redis_binary",
     "redis_cluster",
     "redis_server",
     "sentinel_setup",
@@ -50,7 +49,7 @@ async def redis_server(
     *, binary: str | None = None, certificates: Certificates | None = None, **config: Value
 ) -> AsyncIterator[Server]:
     """A server alone; config: as in redis.conf, with underscores. With certificates it speaks TLS only."""
-    async with started(binary or redis_binary(), settings_of(config, certificates)) as server:
+    async with started(binary or redis_server_program(), settings_of(config, certificates)) as server:
         yield server
 
 
@@ -90,7 +89,7 @@ async def sentinel_setup(
 
     down_after: milliseconds until a silent primary counts as gone. sentinel_password: asked for by the Sentinels.
     """
-    binary = binary or redis_binary()
+    binary = binary or redis_server_program()
     async with contextlib.AsyncExitStack() as stack:
         settings = settings_of(config)
         if password := settings.get("requirepass"):
@@ -155,7 +154,7 @@ async def redis_cluster(
     *, replicas: int = 3, node_timeout: int = 1000, binary: str | None = None, **config: Value
 ) -> AsyncIterator[RedisCluster]:
     """Three primaries and up to as many replicas; node_timeout: milliseconds until a silent server counts as gone."""
-    binary = binary or redis_binary()
+    binary = binary or redis_server_program()
     settings: dict[str, Value] = {"cluster-enabled": "yes", "cluster-node-timeout": node_timeout}
     settings |= settings_of(config)
     if password := settings.get("requirepass"):

@@ -70,6 +70,12 @@ def test() -> int:
         return testing.run(engine, built, _arguments())
 
 
+def bench() -> int:
+    run_steps([venv.step()])
+    python = VENV / "bin" / "python"
+    return show([python, "-m", "benchmarks.redis_store", *_arguments()], env={"PYTHONPATH": "operator:deploy/local"})
+
+
 def crds() -> int:
     run_steps([venv.step()])
     return show([VENV / "bin" / "python", "-m", "periodic_sync.api.crd"], env={"PYTHONPATH": "operator"})
@@ -82,6 +88,7 @@ def clean() -> None:
 TASKS: dict[str, Callable[[], int | None]] = {
     "demo": run_demo,
     "test": test,
+    "bench": bench,
     "cluster": cluster,
     "deploy": deploy,
     "image": build_image,

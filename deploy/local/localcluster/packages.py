@@ -90,6 +90,19 @@ def ensure_tools(tools: Iterable[str]) -> None:
         raise LocalClusterError(f"Installed {', '.join(wanted)}, but these are still missing: {', '.join(left)}.")
 
 
+SAME_PROGRAM = "redis-check-rdb"
+"""A redis-server by another name: what it does goes by the name that it is called by, its argv[0]."""
+
+
+def redis_server() -> str:
+    """A redis-server to run, to be called by that name; installed if need be. Raises: LocalClusterError."""
+    found = shutil.which("redis-server")
+    if found is None:
+        # The package redis-tools has the very program and, unlike redis-server, starts no service of its own.
+        ensure_tools([SAME_PROGRAM])
+    return found or str(shutil.which(SAME_PROGRAM))
+
+
 def _install(packages: list[str]) -> None:
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"installing Debian packages: {' '.join(packages)}", "20 to 60 s"):
