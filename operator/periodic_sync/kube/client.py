@@ -125,9 +125,13 @@ class KubeClient:
         body: Object = {"metadata": {"resourceVersion": version}, "status": status}
         return await self._send("PATCH", path, body=body, content_type="application/merge-patch+json")
 
-    async def merge(self, resource: Resource, namespace: str, name: str, patch: Object) -> Object:
+    async def merge(
+        self, resource: Resource, namespace: str, name: str, patch: Object, *, metadata_only: bool = False
+    ) -> Object:
+        """A merge patch; a compare-and-swap where it has a resourceVersion. Returns: the object, or its metadata."""
         path = resource.path(namespace, name)
-        return await self._send("PATCH", path, body=patch, content_type="application/merge-patch+json")
+        accept = METADATA_ONLY if metadata_only else "application/json"
+        return await self._send("PATCH", path, body=patch, accept=accept, content_type="application/merge-patch+json")
 
     async def delete(
         self,

@@ -26,6 +26,10 @@ class KubeConfigMaps:
     async def replace(self, namespace: str, name: str, body: Object) -> Object:
         return await self._client.replace(CONFIG_MAPS, namespace, name, body)
 
+    async def merge(self, namespace: str, name: str, patch: Object) -> Object:
+        """See `client.shard_writer.RecordMaps`."""
+        return await self._client.merge(CONFIG_MAPS, namespace, name, patch, metadata_only=True)
+
     async def delete(self, namespace: str, name: str, *, resource_version: str | None = None) -> None:
         if not await self._client.delete(CONFIG_MAPS, namespace, name, resource_version=resource_version):
             raise ConflictError(f"ConfigMap {namespace}/{name} is gone or has changed")

@@ -47,7 +47,7 @@ class ConfigMapStore:
     def __init__(self, maps: ConfigMaps, *, namespace: str, name: str, owner: Owner) -> None:
         """name: `spec.store.configMap.name`."""
         self._name = name
-        self._shards: Mirror[Shard] = Mirror(maps, _records(namespace, name), read_shard)
+        self._shards: Mirror[Shard] = Mirror(maps, records_selection(namespace, name), read_shard)
         self._state = StateParts(maps, namespace, owner)
         self._lock = asyncio.Lock()
         self._users: tuple[int, Users] | None = None
@@ -146,7 +146,8 @@ class ConfigMapStore:
         return self._users[1]
 
 
-def _records(namespace: str, name: str) -> Selection:
+def records_selection(namespace: str, name: str) -> Selection:
+    """The ConfigMaps that hold the records of a store."""
     missing = (
         f"ConfigMap {namespace}/{name}, the store of this policy, does not exist: create it with "
         f"`kubectl --namespace {namespace} create configmap {name}` and add users to it, or correct "

@@ -37,6 +37,26 @@ def parse_instant(text: str) -> int:
     return instant
 
 
+def format_instant(instant: int) -> str:
+    """Write milliseconds since the epoch as RFC 3339 in UTC, so that `parse_instant` reads the same.
+
+    Raises: ValueError outside the years 0000 to 9999.
+    """
+    days, time = divmod(instant, DAY)
+    ordinal, years = days + _EPOCH, 0
+    if -366 < ordinal < 1:  # the year 0000, as above
+        ordinal, years = ordinal + _DAYS_IN_400_YEARS, 400
+    try:
+        day = date.fromordinal(ordinal)
+    except (ValueError, OverflowError):
+        raise ValueError("no year from 0000 to 9999") from None
+    hours, time = divmod(time, HOUR)
+    minutes, time = divmod(time, MINUTE)
+    seconds, milliseconds = divmod(time, SECOND)
+    decimals = f".{milliseconds:03}" if milliseconds else ""
+    return f"{day.year - years:04}-{day.month:02}-{day.day:02}T{hours:02}:{minutes:02}:{seconds:02}{decimals}Z"
+
+
 @lru_cache(maxsize=4096)
 def _midnight(day: str) -> int:
     """Milliseconds at 00:00 UTC. Cached, since the records of a store share few days. Raises: ValueError."""

@@ -53,8 +53,8 @@ class Parsed:
     problems: tuple[str, ...] = ()
 
 
-class _BadError(Exception):
-    """What is wrong with one field, and what to write."""
+class BadFieldError(ValueError):
+    """What is wrong with one field, and what to write; never with a wallet in it."""
 
 
 def parse_entry(name: str, key: str, raw: object, now: int) -> Parsed:
@@ -77,16 +77,16 @@ def judge(entry: Entry, now: int) -> Parsed:
 def read_entry(name: str, key: str, raw: object) -> Entry:
     """Read the text of one entry. Never raises: what is wrong with it is in the entry's problems."""
     try:
-        fields = _load(raw)
-    except _BadError as bad:
+        fields = load_fields(raw)
+    except BadFieldError as bad:
         return Entry(name, None, (f"{name}: {bad}",))
     wallet = fields.get("wallet")
     try:
-        user_id = _user_id(fields.get("userId"), key)
+        user_id = read_user_id(fields.get("userId"), key)
         if isinstance(wallet, str) and key.lower() == wallet.lower() and user_id != key:
             name = f"{name[: len(name) - len(key)]}(the entry of {user_id})"  # such a key would be a wallet in a log
-        record = UserRecord(user_id, _wallet(wallet), _time(fields.get("lastActive"), "lastActive", wallet))
-    except _BadError as bad:
+        record = UserRecord(user_id, read_wallet(wallet), read_time(fields.get("lastActive"), "lastActive", wallet))
+    except BadFieldError as bad:
         return Entry(name, None, (f"{name}: {bad}",))
     return _with_optional_fields(name, record, fields)
 
@@ -94,13 +94,13 @@ def read_entry(name: str, key: str, raw: object) -> Entry:
 def _with_optional_fields(name: str, record: UserRecord, fields: dict[str, Any]) -> Entry:
     found: dict[str, Any] = {}
     problems: tuple[str, ...] = ()
-    for field, (attribute, read) in _OPTIONAL.items():
+    for field, (attribute, read, instead) in _OPTIONAL.items():
         value = fields.get(field)
         if value is not None:  # null is how many serialisers write "not there"
             try:
                 found[attribute] = read(value, field, record.wallet)
-            except _BadError as bad:
-                problems += (f"{name}: {bad}",)
+            except BadFieldError as bad:
+                problems += (f"{name}: {bad}{instead}",)
     if found:
         record = replace(record, **found)
     active_from = record.last_active - AHEAD
@@ -108,18 +108,19 @@ def _with_optional_fields(name: str, record: UserRecord, fields: dict[str, Any])
     return Entry(name, record, problems, active_from, request_from, max(active_from, request_from))
 
 
-def _load(raw: object) -> dict[str, Any]:
+def load_fields(raw: object) -> dict[str, Any]:
+    """The fields of a record written as JSON. Raises: BadFieldError."""
     try:
         value = _DECODER.decode(raw)  # type: ignore[arg-type]
     except json.JSONDecodeError as error:
         where = f"{error.msg} at line {error.lineno} column {error.colno}"
-        raise _BadError(f"not JSON ({where}): write an object such as {_EXAMPLE}") from None
+        raise BadFieldError(f"not JSON ({where}): write an object such as {_EXAMPLE}") from None
     except RecursionError:
-        raise _BadError(f"JSON nested too deeply: write an object such as {_EXAMPLE}") from None
+        raise BadFieldError(f"JSON nested too deeply: write an object such as {_EXAMPLE}") from None
     except (ValueError, TypeError):
-        raise _BadError(f"not JSON: write an object such as {_EXAMPLE}") from None
+        raise BadFieldError(f"not JSON: write an object such as {_EXAMPLE}") from None
     if not isinstance(value, dict):
-        raise _BadError(f"not a JSON object: write one such as {_EXAMPLE}")
+        raise BadFieldError(f"not a JSON object: write one such as {_EXAMPLE}")
     return value
 
 
@@ -130,21 +131,22 @@ def _refuse_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def _user_id(value: object, key: str) -> str:
+def read_user_id(value: object, key: str) -> str:
+    """Raises: BadFieldError, as all of these. key: the id where there is no value."""
     user_id = key if value is None else value
     if isinstance(user_id, str) and _USER_ID.fullmatch(user_id):
         return user_id
     source = "the key, which is the userId where none is given," if value is None else "userId"
-    raise _BadError(f"{source} is not 1 to 128 characters out of A-Z a-z 0-9 . _ : @ -")
+    raise BadFieldError(f"{source} is not 1 to 128 characters out of A-Z a-z 0-9 . _ : @ -")
 
 
-def _wallet(value: object) -> str:
+def read_wallet(value: object) -> str:
     if value is None:
-        raise _BadError("wallet is missing")
+        raise BadFieldError("wallet is missing")
     if not isinstance(value, str):
-        raise _BadError("wallet is not a text")
+        raise BadFieldError("wallet is not a text")
     if not 0 < len(value) <= LONGEST_WALLET or not _is_text(value):
-        raise _BadError(f"wallet is not 1 to {LONGEST_WALLET} characters of text")
+        raise BadFieldError(f"wallet is not 1 to {LONGEST_WALLET} characters of text")
     return value
 
 
@@ -153,40 +155,43 @@ def _is_text(value: str) -> bool:
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _time(value: object, field: str, wallet: object) -> int:
+def read_time(value: object, field: str, wallet: object) -> int:
+    """Milliseconds since the epoch. wallet: of the same record, which no sentence may repeat."""
     if value is None:
-        raise _BadError(f"{field} is missing: {_WRITE_TIME}")
+        raise BadFieldError(f"{field} is missing: {_WRITE_TIME}")
     if not isinstance(value, str):
-        raise _BadError(f"{field} is not a text: {_WRITE_TIME}")
+        raise BadFieldError(f"{field} is not a text: {_WRITE_TIME}")
     try:
         return parse_instant(value)
     except ValueError:
-        raise _BadError(f"{field} {_quote(value, wallet)} is not a time: {_WRITE_TIME}") from None
+        raise BadFieldError(f"{field} {_quote(value, wallet)} is not a time: {_WRITE_TIME}") from None
 
 
-def _interval(value: object, field: str, wallet: str) -> int:
+def read_interval(value: object, field: str, wallet: object) -> int:
+    """Milliseconds."""
     try:
         if isinstance(value, str) and value.isascii() and value.isalnum():
             return parse_duration(value)
     except ValueError:
         pass
     quoted = f" {_quote(value, wallet)}" if isinstance(value, str) else ""
-    raise _BadError(f"{field}{quoted} is not a duration: write such as 5m or 1h30m; the policy's intervals are used")
+    raise BadFieldError(f"{field}{quoted} is not a duration: write such as 5m or 1h30m")
 
 
-def _time_zone(value: object, field: str, wallet: str) -> str:
+def read_time_zone(value: object, field: str, wallet: object) -> str:
     if isinstance(value, str) and value in zone_names():
         return value
     quoted = f" {_quote(value, wallet)}" if isinstance(value, str) else ""
-    raise _BadError(f"{field}{quoted} is not a time zone: write a name such as Europe/Berlin; the policy's is used")
+    raise BadFieldError(f"{field}{quoted} is not a time zone: write a name such as Europe/Berlin")
 
 
-def _changed_tokens(value: object, field: str, wallet: str) -> Mapping[str, int]:
+def read_tokens(value: object, field: str, wallet: object) -> Mapping[str, int]:
+    """Milliseconds since the epoch by token."""
     try:
         return _tokens(value) or NO_TOKENS
     except ValueError as error:
         example = '{"<token>": "2026-01-31T09:30:00Z"}'
-        raise _BadError(f"{field} {error}: write an object such as {example}; all tokens are synced") from None
+        raise BadFieldError(f"{field} {error}: write an object such as {example}") from None
 
 
 def _tokens(value: object) -> dict[str, int]:
@@ -205,12 +210,13 @@ def _tokens(value: object) -> dict[str, int]:
 
 
 _Reader = Callable[[object, str, str], Any]
-_OPTIONAL: dict[str, tuple[str, _Reader]] = {
-    "interval": ("interval", _interval),
-    "timeZone": ("time_zone", _time_zone),
-    "syncRequestedAt": ("sync_requested_at", _time),
-    "changedTokens": ("changed_tokens", _changed_tokens),
+_OPTIONAL: dict[str, tuple[str, _Reader, str]] = {
+    "interval": ("interval", read_interval, "; the policy's intervals are used"),
+    "timeZone": ("time_zone", read_time_zone, "; the policy's is used"),
+    "syncRequestedAt": ("sync_requested_at", read_time, ""),
+    "changedTokens": ("changed_tokens", read_tokens, "; all tokens are synced"),
 }
+"""By field: the attribute, the rule, and what holds where it is broken."""
 
 
 @cache

@@ -1,0 +1,327 @@
+"""The client library on ConfigMaps in memory: what is written, when, where, and what others wrote in between."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from client_contract import MOMENT, all_users
+from client_support import NAMESPACE, STORE, MemoryMaps, SetClock, client_on, together
+from periodic_sync.api.durations import MINUTE
+from periodic_sync.api.errors import ForbiddenError, InvalidError, UnavailableError
+from periodic_sync.client import Client, StoreUnavailableError, UnknownUserError
+from periodic_sync.client.shard_file import LAST_APPLIED
+from periodic_sync.stores.base import Owner
+from store_contract import NOW, WALLET, record
+
+LABEL = {"sync.moonx.farm/store": STORE}
+TWENTIETH = 72 * MINUTE
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def maps() -> MemoryMaps:
+    maps = MemoryMaps()
+    maps.store(STORE, {})
+    return maps
+
+
+@pytest.fixture
+async def client(maps: MemoryMaps, clock: SetClock) -> AsyncIterator[Client]:
+    async with client_on(maps, clock) as client:
+        yield client
+
+
+def last_active(maps: MemoryMaps, user_id: str, shard: str = STORE) -> str:
+    return str(json.loads(maps.data(shard)[user_id])["lastActive"])
+
+
+class TestWhatIsWritten:
+    async def test_activity_within_a_twentieth_of_the_threshold_is_not(
+        self, client: Client, maps: MemoryMaps, clock: SetClock
+    ) -> None:
+        await client.register("u1", WALLET)
+        writes = maps.requests["merge"]
+        clock.pass_by(TWENTIETH)
+        await client.record_activity("u1")
+        assert maps.requests["merge"] == writes
+        clock.pass_by(1)
+        await client.record_activity("u1")
+        assert maps.requests["merge"] == writes + 1
+        assert last_active(maps, "u1") == "2026-01-31T10:42:00.001Z"
+
+    async def test_registering_again_with_the_same_is_not(
+        self, client: Client, maps: MemoryMaps, clock: SetClock
+    ) -> None:
+        await client.register("u1", WALLET, interval="5m")
+        writes = maps.requests["merge"]
+        clock.pass_by(MINUTE)
+        await client.register("u1", WALLET, interval="5m")
+        assert maps.requests["merge"] == writes
+        await client.register("u1", WALLET)
+        assert maps.requests["merge"] == writes + 1
+
+    async def test_only_the_keys_that_change_with_the_version_they_came_from(
+        self, client: Client, maps: MemoryMaps
+    ) -> None:
+        maps.put(STORE, "others", json.dumps(record()))
+        version = maps.objects[STORE]["metadata"]["resourceVersion"]
+        await client.register("u1", WALLET)
+        (patch,) = maps.patches
+        assert patch["metadata"] == {"resourceVersion": version}
+        assert patch["data"].keys() == {"u1"}
+
+    async def test_fields_of_others_are_left_alone(self, client: Client, maps: MemoryMaps) -> None:
+        maps.put(STORE, "u1", json.dumps(record(active=NOW - 2 * TWENTIETH, interval="often", plan=["gold", "\ud800"])))
+        await client.record_activity("u1")
+        await client.request_sync("u1")
+        assert json.loads(maps.data()["u1"]) == {
+            **record(),
+            "lastActive": "2026-01-31T09:30:00Z",
+            "interval": "often",
+            "plan": ["gold", "\ud800"],
+            "syncRequestedAt": "2026-01-31T09:30:00Z",
+        }
+
+    async def test_a_time_that_lies_too_far_ahead_is_put_right(self, client: Client, maps: MemoryMaps) -> None:
+        maps.put(STORE, "u1", json.dumps(record(active=NOW + 90 * MINUTE)))
+        assert await client.get("u1") is None
+        await client.record_activity("u1")
+        assert last_active(maps, "u1") == "2026-01-31T09:30:00Z"
+
+    async def test_an_entry_that_is_no_record_is_no_user_until_it_is_registered(
+        self, client: Client, maps: MemoryMaps
+    ) -> None:
+        maps.put(STORE, "u1", "{")
+        maps.put(STORE, "u2", '{"userId": 5, "wallet": ["a"]}')
+        with pytest.raises(UnknownUserError):
+            await client.record_activity("u1")
+        await client.register("u1", WALLET)
+        await client.register("u2", WALLET)
+        assert (await all_users(client)).keys() == {"u1", "u2"}
+        assert maps.data().keys() == {"u1", "u2"}
+
+    async def test_tokens_older_than_a_week_are_left_out(self, client: Client, maps: MemoryMaps) -> None:
+        await client.register("u1", WALLET)
+        await client.mark_tokens_changed("u1", "old", MOMENT - timedelta(days=7, seconds=1))
+        await client.mark_tokens_changed("u1", "new")
+        assert json.loads(maps.data()["u1"])["changedTokens"] == {"new": "2026-01-31T09:30:00Z"}
+
+
+class TestWhenItIsWritten:
+    async def test_calls_at_one_moment_are_one_write(self, client: Client, maps: MemoryMaps, clock: SetClock) -> None:
+        await together(*(client.register(f"u{n}", WALLET) for n in range(50)))
+        assert maps.requests["merge"] == 1
+        assert clock.slept == []
+
+    async def test_at_most_one_write_a_second_and_a_call_returns_when_its_own_is_done(
+        self, client: Client, maps: MemoryMaps, clock: SetClock
+    ) -> None:
+        await client.register("u0", WALLET)
+        clock.pass_by(400)
+        first = asyncio.create_task(client.register("u1", WALLET))
+        second = asyncio.create_task(client.register("u2", WALLET))
+        await together(first, second)
+        assert clock.slept == [0.6]
+        assert [patch["data"].keys() for patch in maps.patches] == [{"u0"}, {"u1", "u2"}]
+
+    async def test_what_is_stored_already_waits_for_nobody(
+        self, client: Client, maps: MemoryMaps, clock: SetClock
+    ) -> None:
+        await client.register("u1", WALLET)
+        clock.pass_by(1_000)
+        await client.record_activity("u1")
+        assert clock.slept == []
+
+    async def test_a_burst_of_activity_is_a_handful_of_requests(
+        self, client: Client, maps: MemoryMaps, clock: SetClock
+    ) -> None:
+        await together(*(client.register(f"u{n}", WALLET) for n in range(100)))
+        maps.requests.clear()
+        clock.pass_by(2 * TWENTIETH)
+        for _ in range(20):
+            await together(*(client.record_activity(f"u{n}") for n in range(100)))
+        assert maps.requests["merge"] == 1
+        assert maps.requests["get"] <= 1
+        assert maps.requests["list"] <= 3
+
+
+class TestOtherWriters:
+    async def test_a_write_in_between_is_seen_and_kept(self, client: Client, maps: MemoryMaps) -> None:
+        await client.register("u1", WALLET, last_active=MOMENT - timedelta(days=1))
+        done: list[str] = []
+
+        def meddle(patch: dict[str, Any]) -> None:
+            if len(done) < 3:
+                done.append("")
+                maps.put(STORE, f"theirs-{len(done)}", json.dumps(record()))
+                maps.put(STORE, "u1", json.dumps(record(active=NOW - 2 * TWENTIETH, plan=len(done))))
+
+        maps.before_merge = meddle
+        await client.record_activity("u1")
+        assert maps.data().keys() == {"u1", "theirs-1", "theirs-2", "theirs-3"}
+        assert json.loads(maps.data()["u1"]) == {**record(), "lastActive": "2026-01-31T09:30:00Z", "plan": 3}
+
+    async def test_two_clients_lose_nothing(self, maps: MemoryMaps, clock: SetClock) -> None:
+        async with client_on(maps, clock) as one, client_on(maps, clock) as other:
+            ids = [f"u{n}" for n in range(200)]
+            await together(*((one, other)[n % 2].register(user_id, WALLET) for n, user_id in enumerate(ids)))
+            await together(*(each.mark_tokens_changed(i, t) for i in ids for each, t in ((one, "a"), (other, "b"))))
+            found = await all_users(one)
+            assert {user_id: found[user_id].changed_tokens.keys() for user_id in ids} == {
+                user_id: {"a", "b"} for user_id in ids
+            }
+
+    async def test_one_who_was_removed_by_others_is_told_of_within_ten_seconds(
+        self, client: Client, maps: MemoryMaps, clock: SetClock
+    ) -> None:
+        await client.register("u1", WALLET)
+        maps.store(STORE, {})
+        clock.pass_by(10_000)
+        with pytest.raises(UnknownUserError):
+            await client.record_activity("u1")
+
+    async def test_others_who_never_stop_are_told(self, client: Client, maps: MemoryMaps) -> None:
+        maps.before_merge = lambda patch: maps.put(STORE, "x", json.dumps(record(plan=len(maps.patches))))
+        with pytest.raises(StoreUnavailableError, match="Others keep writing ConfigMap shop/user-activity"):
+            await client.register("u1", WALLET)
+
+
+class TestShards:
+    async def test_new_users_go_to_where_most_room_is(self, client: Client, maps: MemoryMaps) -> None:
+        maps.store(STORE, {"big": " " * 500_000})
+        maps.store("more", {"big": " " * 400_000}, labels=LABEL)
+        await client.register("u1", WALLET)
+        assert maps.data("more").keys() == {"big", "u1"}
+
+    async def test_a_new_shard_is_made_when_all_are_full(self, client: Client, maps: MemoryMaps) -> None:
+        maps.store(STORE, {"big": " " * 900 * 1024})
+        maps.store(f"{STORE}-1", {})  # somebody else's
+        await client.register("u1", WALLET)
+        assert maps.objects[f"{STORE}-2"]["metadata"]["labels"] == LABEL
+        assert maps.data(f"{STORE}-2").keys() == {"u1"}
+        assert maps.data(f"{STORE}-1") == {}
+
+    async def test_no_shard_grows_past_its_limits(self, client: Client, maps: MemoryMaps) -> None:
+        lines = (json.dumps(record() | {"userId": f"user-{n}", "wallet": "w" * 128}) for n in range(12_000))
+        assert (await client.import_users(lines)).imported == 12_000
+        sizes = {name: sum(map(len, each["data"].values())) for name, each in maps.objects.items()}
+        assert all(size <= 900 * 1024 for size in sizes.values())
+        assert len(sizes) == 3
+        assert sum(len(each["data"]) for each in maps.objects.values()) == 12_000
+
+    async def test_long_ids_count_too(self, client: Client, maps: MemoryMaps) -> None:
+        lines = [json.dumps(record() | {"userId": f"{n:0>128}", "wallet": "w"}) for n in range(5_000)]
+        await client.import_users(lines)
+        for each in maps.objects.values():
+            keys, values = sum(map(len, each["data"])), sum(map(len, each["data"].values()))
+            assert 2 * keys + values < 1300 * 1024
+
+    async def test_an_entry_that_outgrows_its_shard_moves(self, client: Client, maps: MemoryMaps) -> None:
+        await client.register("u1", WALLET)
+        maps.put(STORE, "big", " " * 999 * 1024)
+        tokens = [f"{n:0>120}" for n in range(100)]
+        await client.mark_tokens_changed("u1", tokens)
+        assert maps.data().keys() == {"big"}
+        assert maps.data(f"{STORE}-1").keys() == {"u1"}
+        assert (await all_users(client))["u1"].changed_tokens.keys() == set(tokens)
+
+    async def test_a_user_in_two_shards_is_changed_where_it_counts_and_removed_from_both(
+        self, client: Client, maps: MemoryMaps
+    ) -> None:
+        maps.store(STORE, {"u1": json.dumps(record(active=NOW - 3 * TWENTIETH))})
+        twice = {"k": json.dumps(record(active=NOW - 2 * TWENTIETH, userId="u1")), "u1": "{"}
+        maps.store("more", {**twice, "u2": json.dumps(record())}, labels=LABEL)
+        await client.record_activity("u1")
+        assert last_active(maps, "k", "more") == "2026-01-31T09:30:00Z"
+        await client.remove("u1")
+        assert (maps.data().keys(), maps.data("more").keys()) == (set(), {"u2"})
+
+    async def test_a_store_of_too_many_shards_is_full(self, client: Client, maps: MemoryMaps) -> None:
+        for number in range(31):
+            maps.store(f"more-{number}", {"big": " " * 900 * 1024}, labels=LABEL)
+        maps.store(STORE, {"big": " " * 900 * 1024})
+        with pytest.raises(StoreUnavailableError, match=r"is full: it has 32 ConfigMaps\. Move it to Redis"):
+            await client.register("u1", WALLET)
+
+    async def test_a_key_that_is_somebody_elses_is_left_to_them(self, client: Client, maps: MemoryMaps) -> None:
+        maps.put(STORE, "u1", json.dumps(record(userId="another")))
+        await client.register("u1", WALLET)
+        assert (await all_users(client)).keys() == {"u1", "another"}
+
+
+class TestErasing:
+    async def test_what_kubectl_apply_keeps_is_erased_too(self, client: Client, maps: MemoryMaps) -> None:
+        data = {"u1": json.dumps(record()), "u2": json.dumps(record())}
+        applied = json.dumps({"kind": "ConfigMap", "data": data})
+        maps.store(STORE, data, annotations={LAST_APPLIED: applied})
+        assert "forgets that 24 hours" in (await client.remove("u1")).remains
+        assert "u1" not in json.dumps(maps.objects[STORE])
+        left = json.loads(maps.objects[STORE]["metadata"]["annotations"][LAST_APPLIED])
+        assert left == {"kind": "ConfigMap", "data": {"u2": data["u2"]}}
+
+    async def test_without_the_right_to_see_the_operators_state_it_is_said(
+        self, maps: MemoryMaps, clock: SetClock
+    ) -> None:
+        class Narrow(MemoryMaps):
+            async def list_metadata(self, namespace: str, labels: str) -> list[dict[str, Any]]:
+                if "role=state" in labels:
+                    raise ForbiddenError("no", status=403)
+                return await super().list_metadata(namespace, labels)
+
+        narrow = Narrow(maps.objects)
+        async with client_on(narrow, clock, owner=Owner("portfolios", "uid")) as client:
+            await client.register("u1", WALLET)
+            assert (await client.get("u1")).state is None  # type: ignore[union-attr]
+            removal = await client.remove("u1")
+        assert removal.removed == {"u1"}
+        assert removal.remains
+
+
+class TestTrouble:
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            (UnavailableError("no answer within 10 s"), r"no answer to rely on \(no answer within 10 s\)"),
+            (ForbiddenError("no patch for you", status=403), "give its account get, list, create and patch"),
+            (InvalidError("field is immutable when `immutable` is set", status=422), "field is immutable"),
+        ],
+    )
+    async def test_it_is_told_to_everybody_who_waits_and_the_next_call_goes_on(
+        self, client: Client, maps: MemoryMaps, error: Exception, told: str
+    ) -> None:
+        def fail(patch: dict[str, Any]) -> None:
+            raise error
+
+        maps.after_merge = fail
+        calls: list[Awaitable[None]] = [client.register(f"u{n}", WALLET) for n in range(3)]
+        for answer in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(answer, StoreUnavailableError)
+            with pytest.raises(StoreUnavailableError, match=told):
+                raise answer
+            assert WALLET not in str(answer)
+        maps.after_merge = lambda patch: None
+        for number in range(3):
+            await client.register(f"u{number}", WALLET)
+        assert maps.data().keys() == {"u0", "u1", "u2"}
+
+    async def test_the_main_config_map_missing_is_said_with_the_remedy(self, client: Client, maps: MemoryMaps) -> None:
+        del maps.objects[STORE]
+        with pytest.raises(StoreUnavailableError, match=f"kubectl --namespace {NAMESPACE} create configmap {STORE}"):
+            await client.register("u1", WALLET)
+
+    async def test_a_caller_that_gives_up_takes_nobody_along(self, client: Client, maps: MemoryMaps) -> None:
+        await client.register("u0", WALLET)
+        gone = asyncio.create_task(client.register("u1", WALLET))
+        stays = asyncio.create_task(client.register("u2", WALLET))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await stays
+        assert "u2" in maps.data()
