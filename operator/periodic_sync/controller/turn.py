@@ -223,6 +223,7 @@ class PolicyTurns:
             self._store = spec, self._services.open_store(self._policy, spec)
             name = spec.config_map.name if spec.config_map else ""
             self._services.store_watch.follow(self._policy, name, self._wake)
+            self._store[1].follow(self._wake)
         return self._store[1]
 
 

@@ -1,6 +1,6 @@
 """What the controller asks of a store, whichever it is, and what the ConfigMap store asks of the API server."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -79,6 +79,11 @@ class Store(Protocol):
         Safe from any number of operators; meant for the one that leads, every turn: it writes only when there is
         something to note, at most once a minute. Raises: as `apply`.
         """
+        ...
+
+    def follow(self, wake: Callable[[], None]) -> None:
+        """From now on until it is closed, call this whenever a user may have become due by what others wrote, as far as
+        nobody else notices that."""
         ...
 
     async def close(self) -> None:

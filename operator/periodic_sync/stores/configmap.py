@@ -4,7 +4,7 @@ Format, figures and how to look into it: docs/configmap-store.md.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from periodic_sync.api.durations import DAY, HOUR, MINUTE, SECOND
@@ -97,6 +97,9 @@ class ConfigMapStore:
             if gone != known and not lately:
                 await self._state.note_gone(gone)
                 self._noted_at = now
+
+    def follow(self, wake: Callable[[], None]) -> None:
+        """See `Store`. One watch serves the ConfigMap stores of all policies."""
 
     async def close(self) -> None:
         """See `Store`. There is nothing to close."""

@@ -1,6 +1,6 @@
 """In place of a store that can't be used: it only says why."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NoReturn
 
 from periodic_sync.core.outcomes import Outcome
@@ -32,6 +32,9 @@ class UnsupportedStore:
 
     async def tidy(self, now: int) -> None:
         """There is nothing to tidy."""
+
+    def follow(self, wake: Callable[[], None]) -> None:
+        """Nothing happens here."""
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -1,6 +1,7 @@
 """Turns of a policy whose users are in Redis: real API server, real Redis, a kubelet played by the test."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
 from periodic_sync.kube.resources import SECRETS
 from periodic_sync.stores.redis.connection import Connection
+from periodic_sync.stores.redis.following import Follower
+from periodic_sync.stores.redis.keys import Keys
 from periodic_sync.stores.redis.records import RedisRecords
 from periodic_sync.stores.redis.urls import parse_url
 from redis_support import Server
-from turns_support import INTERVAL, Bench, new_bench
+from turns_support import DEADLINE_SECONDS, INTERVAL, Bench, new_bench
 
 PREFIX = "portfolios:"
 REDIS = {"store": {"configMap": None, "redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "keyPrefix": PREFIX}}}
@@ -116,3 +119,27 @@ async def test_while_the_server_is_down_nothing_is_decided_and_then_it_goes_on(
     await bench.run(operator)
     assert bench.kubelet.synced == {"u1": 1, "u2": 1}
     assert (await bench.conditions())["StoreReady"] == ("True", "Readable")
+
+
+async def test_whoever_is_made_due_by_a_write_wakes_the_loop(records: RedisRecords, server: Server) -> None:
+    connection = Connection(parse_url(server.url))
+    woken = asyncio.Event()
+    now = 1_795_518_000_000
+    await register(records, "u1", "u2", at=now)
+    follower = Follower(connection, Keys(PREFIX), woken.set, seconds=0.05)
+
+    async def wakes(write: Awaitable[object]) -> None:
+        woken.clear()
+        await write
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await woken.wait()
+
+    try:
+        await woken.wait()
+        await wakes(records.request_sync({"u1": now}))
+        await wakes(register(records, "u3", at=now))
+        server.kill()
+        await wakes(server.start())
+    finally:
+        await follower.close()
+        await connection.close()

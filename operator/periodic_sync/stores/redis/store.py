@@ -17,6 +17,7 @@ from periodic_sync.stores.base import Report, StoreNotReady
 from periodic_sync.stores.records import AHEAD
 from periodic_sync.stores.redis.census import take_census
 from periodic_sync.stores.redis.commands import Argument, Commands
+from periodic_sync.stores.redis.following import Follower
 from periodic_sync.stores.redis.index import Look, Room
 from periodic_sync.stores.redis.keys import LAYOUT_VERSION, SEEN, Keys
 from periodic_sync.stores.redis.meta import Meta, open_store
@@ -48,6 +49,7 @@ class RedisStore:
         self._name = name
         self._upkeep = Upkeep(commands, self._keys)
         self._meta: Meta | None = None
+        self._follower: Follower | None = None
         self._broken: dict[str, str] = {}
         self._lately: Mapping[str, UserState] = {}
         """States as last read. One that has changed since has another last claim, and then is not written."""
@@ -103,7 +105,14 @@ class RedisStore:
     async def tidy(self, now: int) -> None:
         """See `Store`. Whoever leaves leaves nothing behind here."""
 
+    def follow(self, wake: Callable[[], None]) -> None:
+        """See `Store`."""
+        self._follower = Follower(self._commands, self._keys, wake)
+
     async def close(self) -> None:
+        """See `Store`."""
+        if self._follower is not None:
+            await self._follower.close()
         await self._commands.close()
 
     @property

@@ -13,6 +13,9 @@ local floor = tonumber(redis.call('HGET', META, 'floor')) or math.huge
 local some_are_asked = redis.call('EXISTS', ASKED) == 1
 local some_are_queued = redis.call('EXISTS', QUEUE) == 1
 
+-- Somebody may be due by this: operators look when it changes.
+local function note_change() redis.call('HINCRBY', META, 'changes', 1) end
+
 local function kind_of(id, retry)
   if some_are_asked and redis.call('ZSCORE', ASKED, id) then return REQUESTED end
   if some_are_queued and redis.call('ZSCORE', QUEUE, id) then return QUEUED end

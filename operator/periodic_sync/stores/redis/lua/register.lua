@@ -21,7 +21,7 @@ local function class_number(name)
   return numbers[name]
 end
 
-local at, place = 3, SHARED + 1
+local at, place, changed = 3, SHARED + 1, false
 while ARGV[at] do
   local user, id, slice, active = KEYS[place], ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
   local class, count = class_number(ARGV[at + 3]), tonumber(ARGV[at + 4])
@@ -31,8 +31,10 @@ while ARGV[at] do
   end
   redis.call('HSET', user, unpack(ARGV, at + 5, at + 4 + count))
   if class > 0 then redis.call('HSET', user, 'class', class) end
-  redis.call('ZADD', SEEN, 'GT', active, id)
+  local is_later = redis.call('ZADD', SEEN, 'GT', 'CH', active, id) == 1
+  changed = changed or (is_later and (floor == math.huge or tonumber(active) >= floor))
   index(user, id, slice)
   at, place = at + 5 + count, place + 1
 end
+if changed then note_change() end
 return 'OK'

@@ -16,4 +16,5 @@ for place = SHARED + 1, #KEYS do
     end
   end
 end
+if #unknown < #KEYS - SHARED then note_change() end
 return unknown
