@@ -30,6 +30,9 @@ class Meta:
     users: int
     classes: Mapping[int, UserClass]
     """By number, the plain one too."""
+    broken: int
+    """How many users can't be read."""
+    first_broken: tuple[str, ...]
 
 
 async def open_store(commands: Commands, keys: Keys, owner: str) -> Meta:
@@ -37,7 +40,7 @@ async def open_store(commands: Commands, keys: Keys, owner: str) -> Meta:
 
     Raises: StoreNotReady where it belongs to somebody else, or is of a version that is not known.
     """
-    *fields, users, classes = await commands.run(OPEN, keys.shared, (owner, LAYOUT_VERSION))
+    *fields, users, classes, broken, first_broken = await commands.run(OPEN, keys.shared, (owner, LAYOUT_VERSION))
     version, store_id, owned_by, highest, floor, low, high, token, cursor = (_text(value) for value in fields)
     if version and version != str(LAYOUT_VERSION):
         raise StoreNotReady(
@@ -61,6 +64,8 @@ async def open_store(commands: Commands, keys: Keys, owner: str) -> Meta:
         queue_cursor=cursor,
         users=users,
         classes=_classes(classes),
+        broken=broken,
+        first_broken=tuple(each.decode(errors="surrogateescape") for each in first_broken),
     )
 
 

@@ -25,7 +25,7 @@ from periodic_sync.stores.redis.questions import Questions, count
 from periodic_sync.stores.redis.reading import ReadUsers, pieces, read_users
 from periodic_sync.stores.redis.schema import SEPARATOR, StoredUser, state_fields
 from periodic_sync.stores.redis.scores import slice_of
-from periodic_sync.stores.redis.scripts import APPLY, SET_ASIDE
+from periodic_sync.stores.redis.scripts import APPLY
 from periodic_sync.stores.redis.upkeep import Upkeep
 
 MOST_DUE = 20_000
@@ -50,7 +50,6 @@ class RedisStore:
         self._upkeep = Upkeep(commands, self._keys)
         self._meta: Meta | None = None
         self._follower: Follower | None = None
-        self._broken: dict[str, str] = {}
         self._lately: Mapping[str, UserState] = {}
         """States as last read. One that has changed since has another last claim, and then is not written."""
 
@@ -59,10 +58,12 @@ class RedisStore:
         if self._who is None:
             self._who = await self._owner()
         self._meta = await open_store(self._commands, self._keys, self._who)
+        found = await read_users(self._commands, self._keys, self._meta.first_broken)
+        await self._upkeep.restore(found.users)
         return Report(
             identity=f"{self._name}/{self._keys.prefix}#{self._meta.id}",
-            skipped=len(self._broken),
-            problems=tuple(f"{user_id}: {why}" for user_id, why in list(self._broken.items())[:5]),
+            skipped=self._meta.broken - len(found.users),
+            problems=tuple(f"{user_id}: {why}" for user_id, why in found.broken.items()),
             highest_claim=self._meta.highest_claim,
         )
 
@@ -88,7 +89,7 @@ class RedisStore:
                 break
             await self._upkeep.index(misplaced)
             await self._upkeep.unqueue(unmeant)
-            await self._set_aside(found.broken, tick.now)
+            await self._upkeep.set_aside(found.broken, tick.now)
         users = {user_id: user for user_id, user in found.users.items() if user.record.last_active <= tick.now + AHEAD}
         return Population(list(users.values()), take_census(look, users, tick, unqueued=unqueued))
 
@@ -148,11 +149,6 @@ class RedisStore:
             self._lately = {**self._lately, **after}
         self._lately = {} if outdated else self._lately
         return outdated
-
-    async def _set_aside(self, broken: Mapping[str, str], now: int) -> None:
-        self._broken |= broken
-        for ids in pieces(broken):
-            await self._commands.run(SET_ASIDE, (*self._keys.shared, *map(self._keys.user, ids)), (now, *ids))
 
 
 def _room(tick: Tick) -> Room:

@@ -15,7 +15,7 @@ from periodic_sync.stores.redis.meta import Meta
 from periodic_sync.stores.redis.questions import ALL, count, first
 from periodic_sync.stores.redis.reading import pieces
 from periodic_sync.stores.redis.scores import slice_of
-from periodic_sync.stores.redis.scripts import FLOOR, INDEX, QUEUE, UNQUEUE
+from periodic_sync.stores.redis.scripts import FLOOR, INDEX, QUEUE, RESTORE, SET_ASIDE, UNQUEUE
 from periodic_sync.stores.redis.stretches import INFINITE, STRETCH, stretch_down, stretch_up
 
 MOST_STRETCHES = 10
@@ -87,6 +87,17 @@ class Upkeep:
         for ids in pieces(user_ids):
             args = [part for user_id in ids for part in (user_id, slice_of(user_id))]
             await self._commands.run(UNQUEUE, (*self._keys.shared, *map(self._keys.user, ids)), args)
+
+    async def restore(self, user_ids: Iterable[str]) -> None:
+        """These can be read again. Raises: StoreNotReady."""
+        for ids in pieces(user_ids):
+            args = [part for user_id in ids for part in (user_id, slice_of(user_id))]
+            await self._commands.run(RESTORE, (*self._keys.shared, *map(self._keys.user, ids)), args)
+
+    async def set_aside(self, user_ids: Iterable[str], now: int) -> None:
+        """These can't be read, and would be in the way of others. Raises: StoreNotReady."""
+        for ids in pieces(user_ids):
+            await self._commands.run(SET_ASIDE, (*self._keys.shared, *map(self._keys.user, ids)), (now, *ids))
 
     async def _begin(self, token: str, claim: int, start: str) -> str:
         """Forget whom an earlier request left in the queue."""

@@ -1,5 +1,6 @@
 -- Whose store this is, and how it is. ARGV: the policy that asks, the newest version that it knows.
--- Returns: the fields below, how many users there are, and the classes as name, number, ….
+-- Returns: the fields below, how many users there are, the classes as name, number, …, how many users can't be read, and
+-- the first few of those.
 
 local version = tonumber(redis.call('HGET', META, 'version'))
 if version and version <= tonumber(ARGV[2]) then
@@ -11,4 +12,6 @@ local meta = redis.call(
 )
 meta[#meta + 1] = redis.call('ZCARD', SEEN)
 meta[#meta + 1] = redis.call('HGETALL', CLASSES)
+meta[#meta + 1] = redis.call('ZCARD', BROKEN)
+meta[#meta + 1] = redis.call('ZRANGE', BROKEN, 0, 4)
 return meta
