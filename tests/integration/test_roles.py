@@ -51,6 +51,24 @@ def test_the_operator_may(roles: None, kubectl: Kubectl, what: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("what", "allowed"),
+    [
+        ("create leases.coordination.k8s.io", True),
+        ("get leases.coordination.k8s.io/periodic-sync", True),
+        ("update leases.coordination.k8s.io/periodic-sync", True),
+        ("watch leases.coordination.k8s.io/periodic-sync", True),
+        ("update leases.coordination.k8s.io/another", False),
+        ("list leases.coordination.k8s.io", False),
+        ("delete leases.coordination.k8s.io/periodic-sync", False),
+    ],
+)
+def test_in_its_own_namespace_the_operator_may_use_its_lease(
+    roles: None, kubectl: Kubectl, what: str, allowed: bool
+) -> None:
+    assert may(kubectl.within("periodic-sync"), OPERATOR, what) is allowed
+
+
+@pytest.mark.parametrize(
     "what",
     [
         "get secrets",
@@ -61,7 +79,8 @@ def test_the_operator_may(roles: None, kubectl: Kubectl, what: str) -> None:
         "delete pods",
         "update jobs.batch",
         "delete namespaces -A",
-        "update leases.coordination.k8s.io",
+        "create leases.coordination.k8s.io",
+        "update leases.coordination.k8s.io/periodic-sync",
         "update customresourcedefinitions.apiextensions.k8s.io -A",
         "create clusterroles.rbac.authorization.k8s.io -A",
     ],

@@ -34,6 +34,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[operator.Options]:
             operator.Options(kubeconfig="/k", worker_image="w:1", log_format="text", log_level="debug"),
             id="all else",
         ),
+        pytest.param(["--no-leader-election"], operator.Options(leader_election=False), id="no election"),
+        pytest.param(["--lease-namespace", "ops"], operator.Options(lease_namespace="ops"), id="another Lease"),
     ],
 )
 def test_operator(started: list[operator.Options], arguments: list[str], options: operator.Options) -> None:
@@ -55,6 +57,31 @@ def test_a_mistake_is_told(capsys: pytest.CaptureFixture[str], arguments: list[s
         cli.main(arguments)
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "own_namespace", "lease"),
+    [
+        pytest.param(operator.Options(), "ops", ("ops", "periodic-sync"), id="in its pod's own namespace"),
+        pytest.param(
+            operator.Options(lease_namespace="leases"), "ops", ("leases", "periodic-sync"), id="where it was told"
+        ),
+        pytest.param(
+            operator.Options(namespace="shop"),
+            "ops",
+            ("ops", "periodic-sync-shop"),
+            id="of those who serve one namespace",
+        ),
+        pytest.param(operator.Options(namespace="shop"), "", ("shop", "periodic-sync-shop"), id="outside of a pod"),
+    ],
+)
+def test_where_the_lease_is(options: operator.Options, own_namespace: str, lease: tuple[str, str]) -> None:
+    assert operator.lease_of(options, own_namespace) == lease
+
+
+def test_a_lease_without_a_namespace_is_a_mistake_that_is_told() -> None:
+    with pytest.raises(SystemExit, match=r"--lease-namespace or in POD_NAMESPACE.*--no-leader-election"):
+        operator.lease_of(operator.Options(), "")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from periodic_sync.controller import liveness
+from periodic_sync.controller.election import Elector
 from periodic_sync.controller.liveness import LONGEST_REST_SECONDS, LONGEST_TURN_SECONDS, stuck
 from periodic_sync.controller.loop import PolicyLoop
 from periodic_sync.controller.policies import Policies
@@ -48,11 +49,11 @@ def loop(name: str = "shop/portfolios", *, turn_for: float | None = None, rests_
     ],
 )
 def test_what_is_stuck(loops: list[PolicyLoop], found: list[str]) -> None:
-    assert stuck(Loops(*loops), now=NOW) == found  # type: ignore[arg-type]
+    assert stuck(Loops(*loops), None, now=NOW) == found  # type: ignore[arg-type]
 
 
 async def ask(loops: Loops) -> tuple[int, str]:
-    runner = await liveness.serve(loops, host="127.0.0.1", port=0)  # type: ignore[arg-type]
+    runner = await liveness.serve(loops, None, host="127.0.0.1", port=0)  # type: ignore[arg-type]
     try:
         host, port = runner.addresses[0][:2]
         async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{port}/healthz") as answer:
@@ -70,4 +71,18 @@ def test_healthz() -> None:
 
 
 def test_an_operator_without_policies_is_alive() -> None:
-    assert stuck(Policies(None, lambda *_: None), now=NOW) == []  # type: ignore[arg-type,return-value]
+    assert stuck(Policies(None, lambda *_: None), None, now=NOW) == []  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize(
+    ("tried_ago", "found"),
+    [
+        pytest.param(1.0, [], id="an election that goes on, whoever leads"),
+        pytest.param(LONGEST_REST_SECONDS, [], id="just so"),
+        pytest.param(130.0, ["election: no try for 130 s"], id="an election that hangs"),
+    ],
+)
+def test_the_election_must_go_on(tried_ago: float, found: list[str]) -> None:
+    elector = Elector(None, "pod-a_1", None, lambda: 0)  # type: ignore[arg-type]
+    elector.last_try = NOW - tried_ago
+    assert stuck(Loops(), elector, now=NOW) == found  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cluster_support import KUBECTL, ROOT
+from periodic_sync.controller.operator import LEASE_NAME
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
@@ -58,6 +59,37 @@ def test_the_operator_is_granted_nothing_by_wildcard() -> None:
 )
 def test_the_operator_may_do_no_more_than_this_with(resource: str, verbs: set[str]) -> None:
     assert {verb for granted, verb in operator_rules() if granted == resource} == verbs
+
+
+def test_of_leases_the_operator_may_use_its_own_and_only_where_it_runs() -> None:
+    assert "leases" not in {resource for resource, _ in operator_rules()}
+    role = the("Role", "periodic-sync-leader-election")
+    assert role["metadata"]["namespace"] == "periodic-sync"
+    by_name, to_create = role["rules"]
+    assert (by_name["resourceNames"], set(by_name["verbs"])) == ([LEASE_NAME], {"get", "list", "watch", "update"})
+    assert to_create["verbs"] == ["create"]
+    assert all(rule["resources"] == ["leases"] for rule in role["rules"])
+
+
+def test_a_budget_and_a_rollout_leave_one_operator_to_lead() -> None:
+    deployment, budget = the("Deployment", "periodic-sync")["spec"], the("PodDisruptionBudget", "periodic-sync")["spec"]
+    assert deployment["replicas"] - budget["maxUnavailable"] == 1
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert budget["selector"] == deployment["selector"]
+
+
+def test_operators_are_spread_over_nodes_where_there_are_several_and_one_node_is_enough() -> None:
+    spec = the("Deployment", "periodic-sync")["spec"]["template"]["spec"]
+    spread = {each["topologyKey"]: each["whenUnsatisfiable"] for each in spec["topologySpreadConstraints"]}
+    assert spread == dict.fromkeys(["kubernetes.io/hostname", "topology.kubernetes.io/zone"], "ScheduleAnyway")
+
+
+def test_the_operator_learns_its_name_and_namespace_for_the_lease() -> None:
+    [operator] = the("Deployment", "periodic-sync")["spec"]["template"]["spec"]["containers"]
+    fields = {
+        each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in operator["env"] if "valueFrom" in each
+    }
+    assert fields == {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
 
 
 def test_viewers_write_nothing_and_only_those_who_may_create_jobs_write_policies() -> None:

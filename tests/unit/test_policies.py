@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from periodic_sync.api.errors import UnavailableError
 from periodic_sync.controller import policies as policies_module
 from periodic_sync.controller.loop import PolicyGoneError, Schedule
 from periodic_sync.controller.policies import Policies
@@ -38,12 +39,28 @@ class Turns:
         self.is_stopped = True
 
 
+class Api:
+    """Lists these policies; None: it can't."""
+
+    def __init__(self) -> None:
+        self.there: list[PolicyRef] | None = []
+        self.asked: list[float] = []
+
+    async def list(self, *_: object, **__: object) -> list[dict[str, dict[str, str]]]:
+        self.asked.append(asyncio.get_running_loop().time())
+        if self.there is None:
+            raise UnavailableError("away")
+        return [{"metadata": {"namespace": p.namespace, "name": p.name, "uid": p.uid}} for p in self.there]
+
+
 class Bench:
-    """Policies without an API server, and all turns that were made for them."""
+    """Policies that are led, without an API server, and all turns that were made for them."""
 
     def __init__(self) -> None:
         self.made: list[Turns] = []
-        self.policies = Policies(None, self._begin)  # type: ignore[arg-type]
+        self.api = Api()
+        self.policies = Policies(self.api, self._begin)  # type: ignore[arg-type]
+        self.policies.lead()
 
     def _begin(self, policy: PolicyRef, wake: Callable[[], None]) -> Turns:
         self.made.append(Turns(policy, wake))
@@ -194,3 +211,78 @@ class TestStopping:
 
     def test_without_policies_there_is_nothing_to_wait_for(self) -> None:
         run(Bench().policies.stop(within_seconds=30))
+
+
+class TestStandingBy:
+    def test_nothing_that_is_seen_gets_a_loop_and_nothing_is_listed(self) -> None:
+        async def test() -> Bench:
+            bench = Bench()
+            await bench.policies.rest()
+            listing = asyncio.create_task(bench.policies.keep_listing())
+            bench.policies.seen(FIRST, ())
+            bench.policies.job_seen("uid-1", "job", ())
+            await asyncio.sleep(100)
+            listing.cancel()
+            return bench
+
+        bench = run(test())
+        assert (bench.made, bench.api.asked) == ([], [])
+
+    def test_whoever_begins_to_lead_finds_by_a_list_what_there_is(self) -> None:
+        async def test() -> None:
+            bench = Bench()
+            await bench.policies.rest()
+            listing = asyncio.create_task(bench.policies.keep_listing())
+            bench.api.there = [FIRST, SECOND]
+            await asyncio.sleep(100)
+            bench.policies.lead()
+            await settle()
+            assert [made.policy for made in bench.made] == [FIRST, SECOND]
+            listing.cancel()
+
+        run(test())
+
+    def test_a_list_that_fails_is_asked_for_again_soon(self) -> None:
+        async def test() -> None:
+            bench = Bench()
+            listing = asyncio.create_task(bench.policies.keep_listing())
+            bench.api.there = None
+            await asyncio.sleep(5)
+            bench.api.there = [FIRST]
+            await asyncio.sleep(2)
+            assert len(bench.made) == 1
+            await asyncio.sleep(100)
+            assert len(bench.api.asked) == 4 + 3
+            listing.cancel()
+
+        run(test())
+
+    def test_whoever_stops_leading_ends_its_turns_and_cuts_off_those_that_take_too_long(self) -> None:
+        async def test() -> None:
+            bench = Bench()
+            bench.policies.seen(FIRST, ())
+            bench.policies.seen(SECOND, ())
+            bench.made[0].takes, bench.made[1].takes = 1.5, 10_000
+            await settle()
+            await bench.policies.rest()
+            assert asyncio.get_running_loop().time() < 4
+            bench.policies.seen(FIRST, ("changed",))
+            await settle()
+            assert [(made.began, made.ended, made.is_stopped) for made in bench.made] == [(1, 1, True), (1, 0, True)]
+            assert bench.policies.loops == []
+
+        run(test())
+
+    def test_leading_again_within_the_pause_between_two_lists_it_lists_at_once(self) -> None:
+        async def test() -> None:
+            bench = Bench()
+            bench.api.there = [FIRST]
+            listing = asyncio.create_task(bench.policies.keep_listing())
+            await settle()
+            await bench.policies.rest()
+            bench.policies.lead()
+            await settle()
+            assert [made.began for made in bench.made] == [1, 1]
+            listing.cancel()
+
+        run(test())

@@ -18,6 +18,15 @@ def parser() -> argparse.ArgumentParser:
     operator.add_argument("--host", default="127.0.0.1", help="address of the health endpoint (default: %(default)s)")
     operator.add_argument("--port", type=int, default=8080, help="port of the health endpoint (default: %(default)s)")
     operator.add_argument("--worker-image", help="image of the built-in worker (default: $WORKER_IMAGE)")
+    operator.add_argument(
+        "--leader-election",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="schedule only while holding the Lease; without it any number of operators are safe, and work in vain",
+    )
+    operator.add_argument(
+        "--lease-namespace", help="namespace of the Lease (default: $POD_NAMESPACE, else that of --namespace)"
+    )
     operator.add_argument("--log-format", choices=("json", "text"), default="json")
     operator.add_argument("--log-level", choices=("debug", "info", "warning"), default="info")
     return top
@@ -36,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 host=chosen.host,
                 port=chosen.port,
                 worker_image=chosen.worker_image,
+                leader_election=chosen.leader_election,
+                lease_namespace=chosen.lease_namespace,
                 log_format=chosen.log_format,
                 log_level=chosen.log_level,
             )

@@ -4,6 +4,7 @@ import time
 
 from aiohttp import web
 
+from periodic_sync.controller.election import Elector
 from periodic_sync.controller.policies import Policies
 
 LONGEST_TURN_SECONDS = 900.0
@@ -13,10 +14,11 @@ LONGEST_REST_SECONDS = 120.0
 """Turns follow each other within seconds, also while the API server is away."""
 
 
-def stuck(policies: Policies, *, now: float) -> list[str]:
+def stuck(policies: Policies, elector: Elector | None, *, now: float) -> list[str]:
     """A sentence for each loop that no longer progresses. `now`: monotonic seconds.
 
-    An API server that can't be reached is no reason: restarting the operator would not bring it back.
+    An API server that can't be reached is no reason: restarting the operator would not bring it back. Nor is standing
+    by, which is all that a second operator does.
     """
     found = []
     for loop in policies.loops:
@@ -25,14 +27,16 @@ def stuck(policies: Policies, *, now: float) -> list[str]:
                 found.append(f"{loop.name}: a turn has been running for {now - loop.turn_began:.0f} s")
         elif now - loop.last_ended > LONGEST_REST_SECONDS:
             found.append(f"{loop.name}: no turn for {now - loop.last_ended:.0f} s")
+    if elector is not None and now - elector.last_try > LONGEST_REST_SECONDS:
+        found.append(f"election: no try for {now - elector.last_try:.0f} s")
     return found
 
 
-async def serve(policies: Policies, *, host: str, port: int) -> web.AppRunner:
+async def serve(policies: Policies, elector: Elector | None, *, host: str, port: int) -> web.AppRunner:
     """Answer `GET /healthz` until the runner is cleaned up: 200 `ok`, or 500 with what is stuck."""
 
     async def healthz(_: web.Request) -> web.Response:
-        found = stuck(policies, now=time.monotonic())
+        found = stuck(policies, elector, now=time.monotonic())
         return web.Response(status=500 if found else 200, text="\n".join(found or ["ok"]) + "\n")
 
     app = web.Application()

@@ -1,9 +1,10 @@
-"""The policies there are, each with a loop of its own. Events make loops begin at once; a list of our own, every so
-often, finds those whose event was lost."""
+"""The policies there are, each with a loop of its own while this operator leads. Events make loops begin at once; a
+list of our own, when leading begins and every so often, finds those whose event was lost."""
 
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from periodic_sync.api.errors import ApiError
@@ -13,6 +14,11 @@ from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.resources import SYNC_POLICIES
 
 RESYNC_SECONDS = 30.0
+LIST_AGAIN_SECONDS = 2.0
+"""After a list that failed: until there is one, a new leader may know nothing."""
+
+REST_SECONDS = 2.0
+"""How long turns may go on when leading is over. What is left of the Lease by then is twice that."""
 
 MOST_REMEMBERED = 50_000
 """Objects whose last change is remembered. kopf doesn't report every deletion, so they are all forgotten in between."""
@@ -42,6 +48,8 @@ class Policies:
         self._namespace = namespace
         self._running: dict[str, _Running] = {}
         self._essences: dict[str, tuple[object, ...]] = {}
+        self._leading = asyncio.Event()
+        self._list_now = asyncio.Event()
         self._stopping = False
 
     @property
@@ -71,18 +79,42 @@ class Policies:
     async def keep_listing(self) -> None:
         """Find policies whose event was lost, until cancelled."""
         while True:
-            try:
-                for item in await self._client.list(SYNC_POLICIES, self._namespace, metadata_only=True):
-                    policy = PolicyRef(*(item["metadata"][key] for key in ("namespace", "name", "uid")))
-                    if policy.uid not in self._running:
-                        self._start(policy)
-            except ApiError as error:
-                log.warning("the list of SyncPolicies can't be read", extra={"error": str(error)})
-            await asyncio.sleep(RESYNC_SECONDS)
+            await self._leading.wait()
+            self._list_now.clear()
+            pause = RESYNC_SECONDS if await self._list() else LIST_AGAIN_SECONDS
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._list_now.wait()
+
+    async def _list(self) -> bool:
+        """Returns: whether the list could be read."""
+        try:
+            items = await self._client.list(SYNC_POLICIES, self._namespace, metadata_only=True)
+        except ApiError as error:
+            log.warning("the list of SyncPolicies can't be read", extra={"error": str(error)})
+            return False
+        for item in items:
+            policy = PolicyRef(*(item["metadata"][key] for key in ("namespace", "name", "uid")))
+            if policy.uid not in self._running:
+                self._start(policy)
+        return True
+
+    def lead(self) -> None:
+        """From now on policies are scheduled: all there are, by a list, and those that are seen."""
+        self._leading.set()
+        self._list_now.set()
+
+    async def rest(self) -> None:
+        """From now on somebody else schedules. Turns that don't end within `REST_SECONDS` are cut off."""
+        self._leading.clear()
+        await self._end_loops(within_seconds=REST_SECONDS)
 
     async def stop(self, *, within_seconds: float) -> None:
         """Let the turns that run end, for at most that long; begin no other."""
         self._stopping = True
+        await self._end_loops(within_seconds=within_seconds)
+
+    async def _end_loops(self, *, within_seconds: float) -> None:
         for running in self._running.values():
             running.loop.stop()
         tasks = [running.task for running in self._running.values()]
@@ -93,7 +125,7 @@ class Policies:
             await asyncio.gather(*late, return_exceptions=True)
 
     def _start(self, policy: PolicyRef) -> None:
-        if self._stopping:
+        if self._stopping or not self._leading.is_set():
             return
         if len(policy.name) > LONGEST_POLICY_NAME:
             # The CRD refuses such a name; one of an older CRD must not stop the others.

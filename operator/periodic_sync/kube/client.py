@@ -96,9 +96,11 @@ class KubeClient:
             if not page:
                 return items, answer["metadata"]["resourceVersion"]
 
-    async def current_version(self, resource: Resource, namespace: str | None, *, labels: str = "") -> str:
+    async def current_version(
+        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+    ) -> str:
         """The resource version from which a watch sees all that changes from now on."""
-        query = [*_selectors(labels, ""), ("limit", "1")]
+        query = [*_selectors(labels, fields), ("limit", "1")]
         answer = await self._send("GET", resource.path(namespace), query=query, accept=METADATA_LIST_ONLY)
         return str(answer["metadata"]["resourceVersion"])
 

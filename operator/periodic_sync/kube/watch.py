@@ -28,6 +28,7 @@ async def follow_changes(
     tell: Callable[[Mapping[str, Any]], None],
     *,
     labels: str = "",
+    fields: str = "",
 ) -> None:
     """Call `tell` with the metadata of each of the selected objects that changes, until cancelled.
 
@@ -37,9 +38,9 @@ async def follow_changes(
     while True:
         began = time.monotonic()
         try:
-            version = await client.current_version(resource, namespace, labels=labels)
+            version = await client.current_version(resource, namespace, labels=labels, fields=fields)
             async for event in client.watch(
-                resource, namespace, since=version, labels=labels, silence_seconds=SILENCE_SECONDS
+                resource, namespace, since=version, labels=labels, fields=fields, silence_seconds=SILENCE_SECONDS
             ):
                 if event["type"] != "BOOKMARK":
                     tell(event["object"]["metadata"])
