@@ -45,7 +45,7 @@ def running_operator(kubeconfig: Path, worker_image: str, profile: Path | None =
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     profiler = ["-m", "cProfile", "-o", str(profile)] if profile else []
     command = [sys.executable, *profiler, "-m", "benchmarks.measured_operator", "operator", "--port", "0"]
-    command += ["--kubeconfig", str(kubeconfig), "--worker-image", worker_image]
+    command += ["--kubeconfig", str(kubeconfig), "--worker-image", worker_image, "--no-leader-election"]
     environment = {**os.environ, "METER": str(folder / "turns.jsonl")}
     with (folder / "operator.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=ROOT)

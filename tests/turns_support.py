@@ -221,9 +221,9 @@ class Bench:
         await until(met)
 
 
-async def until(condition: Callable[[], Any], *, pause: float = 0.1) -> None:
+async def until(condition: Callable[[], Any], *, pause: float = 0.1, seconds: float = DEADLINE_SECONDS) -> None:
     """Wait until it is met, and fail at a deadline that only something broken reaches."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 the API server has no event to wait for
             await asyncio.sleep(pause)
 

@@ -4,83 +4,16 @@ It serves the test's namespace alone, since other tests may use the same API ser
 """
 
 import asyncio
-import json
-import os
 import signal
-import socket
-import sys
-from asyncio.subprocess import STDOUT, Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from cluster_support import ROOT
+from operator_process import PATIENCE, OperatorProcess, free_port
 from periodic_sync.kube.resources import SYNC_POLICIES
 from turns_support import NAME, Bench, until
-
-PATIENCE = 60  # seconds until a process that should have ended is called hung; nothing is measured by it
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class OperatorProcess:
-    """`periodic-sync operator`, its log in a file."""
-
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
-        self.kubeconfig = kubeconfig
-        self.log = log
-        self.port = free_port()
-        self.process: Process
-
-    async def start(self, *options: str) -> None:
-        command = [sys.executable, "-m", "periodic_sync.cli.main", "operator"]
-        given = ["--kubeconfig", str(self.kubeconfig), "--port", str(self.port), "--worker-image", "worker:1", *options]
-        with self.log.open("w") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *command, *given, env=environment(), stdout=log, stderr=STDOUT
-            )
-
-    async def is_healthy(self) -> bool:
-        assert self.process.returncode is None, "the operator ended"
-        with suppress(aiohttp.ClientConnectionError):
-            address = f"http://127.0.0.1:{self.port}/healthz"
-            async with aiohttp.ClientSession() as session, session.get(address) as answer:
-                return (answer.status, await answer.text()) == (200, "ok\n")
-        return False
-
-    async def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        async with asyncio.timeout(PATIENCE):
-            return await self.process.wait()
-
-    def lines(self) -> list[dict[str, Any]]:
-        """The log, of which every line must be JSON."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def messages(self) -> list[str]:
-        return [str(line["message"]) for line in self.lines()]
-
-    async def says(self, message: str) -> None:
-        async def said() -> bool:
-            assert self.process.returncode is None, "the operator ended"
-            # A line that is being written may be there only in part.
-            return f'"message": "{message}"' in self.log.read_text()
-
-        await until(said)
-
-
-def environment() -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("KUBE")}
-    return {**kept, "PYTHONPATH": str(ROOT / "operator"), "PYTHONUNBUFFERED": "1"}
 
 
 @pytest.fixture
@@ -88,9 +21,7 @@ async def operator(api_server: Path, tmp_path: Path) -> AsyncIterator[OperatorPr
     """Not yet started. Its log is shown where the test fails."""
     made = OperatorProcess(api_server, tmp_path / "operator.log")
     yield made
-    with suppress(ProcessLookupError):
-        made.process.kill()
-    await made.process.wait()
+    await made.kill()
     print(made.log.read_text())
 
 
@@ -185,14 +116,14 @@ async def test_without_an_api_server_it_waits_and_a_signal_ends_it(operator: Ope
     kubeconfig.write_text(operator.kubeconfig.read_text().replace(address, f"https://127.0.0.1:{free_port()}"))
     operator.kubeconfig = kubeconfig
     await operator.start("--namespace", bench.namespace)
-    await operator.says("the list of SyncPolicies can't be read")
+    await operator.says("the Lease is out of reach, trying again")
     assert await operator.is_healthy()
     assert await operator.end() == 0
 
 
 async def test_a_kubeconfig_that_is_not_there_is_told(operator: OperatorProcess) -> None:
     operator.kubeconfig = operator.log.parent / "nowhere"
-    await operator.start()
+    await operator.start("--lease-namespace", "default")
     async with asyncio.timeout(PATIENCE):
         assert await operator.process.wait() != 0
     assert "nowhere" in operator.log.read_text()
