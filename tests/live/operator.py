@@ -1,6 +1,7 @@
 """The operator's own pods: looking at them, killing them, taking all of them away."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from live.api import Api, Object
 NAMESPACE = "periodic-sync"
 SELECTOR = "app.kubernetes.io/name=periodic-sync"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/periodic-sync"
+REPLICAS = 2
+"""As deploy/kustomize has it."""
 
 _KILL = """
 import os, re, signal, sys
@@ -42,7 +46,14 @@ class Operator:
     def ready_pods(self) -> list[Object]:
         return [pod for pod in self.pods() if _is_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
 
-    def await_ready(self, replicas: int = 1) -> list[Object]:
+    def leader(self) -> Object:
+        """The pod that holds the Lease."""
+        holder = self.api.get(LEASE)["spec"].get("holderIdentity") or "nobody"
+        found = [pod for pod in self.pods() if pod["metadata"]["name"] == holder.rpartition("_")[0]]
+        assert found, f"{holder} holds the Lease, which is no pod of the operator"
+        return found[0]
+
+    def await_ready(self, replicas: int = REPLICAS) -> list[Object]:
         def are_ready() -> list[Object]:
             ready, pods = self.ready_pods(), self.pods()
             assert len(ready) == len(pods) == replicas, f"{len(ready)} of {len(pods)} operator pods are ready"
@@ -56,30 +67,53 @@ class Operator:
 
     def log(self) -> list[Object]:
         """The lines of all its present pods."""
-        lines: list[Object] = []
-        for pod in self.pods():
-            text = self.api.text(f"{PODS}/{pod['metadata']['name']}/log")
-            lines += [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-        return lines
+        return [line for pod in self.pods() for line in self.log_of(pod)]
 
-    def health(self) -> str:
-        """What its liveness probe is answered."""
-        [pod] = self.ready_pods()
-        return self.api.text(f"{PODS}/{pod['metadata']['name']}:8080/proxy/healthz")
+    def log_of(self, pod: Object) -> list[Object]:
+        text = self.api.text(f"{PODS}/{pod['metadata']['name']}/log")
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    def health(self) -> list[str]:
+        """What the liveness probe of each pod is answered."""
+        return [self.api.text(f"{PODS}/{pod['metadata']['name']}:8080/proxy/healthz") for pod in self.ready_pods()]
 
     def scale(self, replicas: int) -> None:
         self.kubectl("scale", "deployment/periodic-sync", f"--replicas={replicas}")
 
     @contextmanager
     def scaled_to(self, replicas: int) -> Iterator[None]:
-        """That many operators while the block runs, and one afterwards."""
+        """That many operators while the block runs, and afterwards as many as before."""
+        before = self._deployment()["spec"]["replicas"]
         self.scale(replicas)
         self.await_ready(replicas)
         try:
             yield
         finally:
-            self.scale(1)
-            self.await_ready()
+            self.scale(before)
+            self.await_ready(before)
+
+    @contextmanager
+    def started_with(self, *options: str, replicas: int) -> Iterator[None]:
+        """Operators with these options besides their own, while the block runs."""
+        before = self._deployment()["spec"]
+        arguments = before["template"]["spec"]["containers"][0]["args"]
+        self._roll_out([*arguments, *options], replicas)
+        try:
+            yield
+        finally:
+            self._roll_out(arguments, before["replicas"])
+
+    def _roll_out(self, arguments: list[str], replicas: int) -> None:
+        patch = [
+            {"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": arguments},
+            {"op": "replace", "path": "/spec/replicas", "value": replicas},
+        ]
+        self.kubectl("patch", "deployment/periodic-sync", "--type=json", "-p", json.dumps(patch))
+        self.kubectl("rollout", "status", "deployment/periodic-sync", "--timeout=55s")
+        self.await_ready(replicas)
+
+    def _deployment(self) -> Object:
+        return self.kubectl.get("deployment", "periodic-sync")
 
 
 @dataclass(frozen=True)
@@ -88,12 +122,17 @@ class Killer:
 
     kubectl: Kubectl
 
-    def kill(self, pod: Object) -> None:
-        """SIGKILL to the process of this pod; then the pod goes too, so that its successor waits for no back-off."""
+    def kill(self, pod: Object) -> float:
+        """SIGKILL to the process of this pod; then the pod goes too, so that its successor waits for no back-off.
+
+        Returns: a moment when it was certainly dead, in seconds since the epoch.
+        """
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         killed = self.kubectl("exec", "killer", "--", "python3", "-c", _KILL, uid)
+        dead = time.time()
         assert killed.strip(), f"no process of pod {name} was found"
         self.kubectl("delete", "pod", name, "-n", NAMESPACE, "--force", "--grace-period=0", "--wait=false")
+        return dead
 
 
 def start_killer(kubectl: Kubectl, image: str) -> Killer:

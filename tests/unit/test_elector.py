@@ -10,6 +10,7 @@ import pytest
 
 from periodic_sync.api.errors import AlreadyExistsError, ConflictError, ForbiddenError, UnavailableError
 from periodic_sync.controller.election import Elector, new_identity
+from periodic_sync.controller.loop import Trouble
 from periodic_sync.core.election import LeaseRecord
 from periodic_sync.kube.leases import LeaseVersion
 from virtual_time import VirtualLoop, run
@@ -110,11 +111,12 @@ class Operator:
         self.identity = new_identity(name)
         self.elector = Elector(self.way, self.identity, self, lambda: int(now() * 1000))  # type: ignore[arg-type]
         self.works = False
+        self.trouble: Trouble | None = None
         self.times: list[tuple[str, float]] = []
         self.task = asyncio.create_task(self.elector.run())
 
-    def lead(self) -> None:
-        self.works = True
+    def lead(self, trouble: Trouble | None) -> None:
+        self.works, self.trouble = True, trouble
         self.times.append(("leads", now()))
 
     async def rest(self) -> None:
@@ -170,6 +172,7 @@ def test_killed_the_leader_is_succeeded_within_the_promise() -> None:
             operators.remove(leader)
             leader.kill()
             took = await until(lambda: any(each.works for each in operators), within=PROMISE)
+            assert [each.trouble for each in operators if each.works] == [None]
             assert LEASE - 3 < took < LEASE + 1
         assert server.record is not None
         assert server.record.transitions == 2
@@ -248,6 +251,9 @@ def test_without_an_api_server_nobody_leads_and_afterwards_one_does(fault: str) 
         for each in operators:
             each.way.fault = lambda: ""
         await until(lambda: any(each.works for each in operators), within=PROMISE)
+        [leader] = [each for each in operators if each.works]
+        assert leader.trouble is not None
+        assert "no answer from the API server" in leader.trouble.error
         await asyncio.sleep(60)
         assert sum(each.works for each in operators) == 1
 

@@ -1,13 +1,14 @@
 """Loops for policies: which begin, which are woken, and how they end."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
 
 from periodic_sync.api.errors import UnavailableError
 from periodic_sync.controller import policies as policies_module
-from periodic_sync.controller.loop import PolicyGoneError, Schedule
+from periodic_sync.controller.loop import PolicyGoneError, Schedule, Trouble
 from periodic_sync.controller.policies import Policies
 from periodic_sync.core.objects import PolicyRef
 from virtual_time import run
@@ -21,6 +22,7 @@ class Turns:
     def __init__(self, policy: PolicyRef, wake: Callable[[], None]) -> None:
         self.policy, self.wake = policy, wake
         self.began = self.ended = 0
+        self.told: list[str] = []
         self.is_stopped = self.is_gone = False
         self.takes = 0.0
 
@@ -33,7 +35,7 @@ class Turns:
         return Schedule(0, None)
 
     async def recovered(self, error: str, seconds: float) -> None:
-        pass
+        self.told.append(error)
 
     async def stopped(self) -> None:
         self.is_stopped = True
@@ -241,6 +243,21 @@ class TestStandingBy:
             listing.cancel()
 
         run(test())
+
+    def test_what_kept_everybody_from_leading_is_told_by_the_policies_that_were_there(self) -> None:
+        async def test() -> Bench:
+            bench = Bench()
+            await bench.policies.rest()
+            listing = asyncio.create_task(bench.policies.keep_listing())
+            bench.api.there = [FIRST]
+            bench.policies.lead(Trouble("the API server is away", time.monotonic() - 30))
+            await settle()
+            bench.policies.seen(SECOND, ())
+            await settle()
+            listing.cancel()
+            return bench
+
+        assert [made.told for made in run(test()).made] == [["the API server is away"], []]
 
     def test_a_list_that_fails_is_asked_for_again_soon(self) -> None:
         async def test() -> None:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from periodic_sync.api.durations import SECOND
 from periodic_sync.api.errors import AlreadyExistsError, ApiError, ConflictError, UnavailableError
+from periodic_sync.controller.loop import Trouble
 from periodic_sync.core.election import RENEW_DEADLINE, Act, LeaseRecord, Standing
 from periodic_sync.kube.leases import Leases, LeaseVersion, micro_time
 
@@ -28,7 +29,9 @@ log = logging.getLogger(__name__)
 class Led(Protocol):
     """What only the leader does."""
 
-    def lead(self) -> None: ...
+    def lead(self, trouble: Trouble | None) -> None:
+        """`trouble`: what kept this operator from leading until now; None: somebody else led."""
+        ...
 
     async def rest(self) -> None:
         """Stop leading; over within what is left of the Lease."""
@@ -54,7 +57,8 @@ class Elector:
         self._woken = asyncio.Event()
         self._stopping = False
         self._told_holder = ""
-        self._trouble, self._told_at = "", 0.0
+        self._trouble: Trouble | None = None
+        self._told_at = 0.0
         self.is_leading = False
         self.last_try = time.monotonic()
         """The heartbeat, in monotonic seconds."""
@@ -83,9 +87,9 @@ class Elector:
         while not self._stopping:
             self._woken.clear()
             # First, since a process that was frozen wakes up here, its Lease long over.
-            await self._follow("", self._deadline_passed())
+            await self._follow("")
             why = await self._try()
-            await self._follow(why, self._deadline_passed())
+            await self._follow(why)
             self.last_try = time.monotonic()
             await self._pause()
 
@@ -97,7 +101,8 @@ class Elector:
             self._must_read = True
             self._tell_trouble(str(error))
             return ""
-        self._trouble = ""
+        if act is Act.WAIT:
+            self._trouble = None  # somebody else leads, or soon will
         return act.value
 
     async def _claim(self) -> Act:
@@ -132,24 +137,26 @@ class Elector:
         except TimeoutError as error:
             raise UnavailableError(f"no answer from the API server within {milliseconds / SECOND:.1f} s") from error
 
-    async def _follow(self, why_leading: str, why_not: str) -> None:
-        """Begin or end to lead, as the Lease has it."""
+    async def _follow(self, why: str) -> None:
+        """Begin or end to lead, as the Lease has it. `why`: it could be had."""
         leads = self._standing.leads(_now())
         if leads and not self.is_leading:
             self.is_leading = True
-            log.info("leading", extra={"lease": self._name, "identity": self._standing.identity, "why": why_leading})
-            self._led.lead()
+            log.info("leading", extra={"lease": self._name, "identity": self._standing.identity, "why": why})
+            self._led.lead(self._trouble)
         elif self.is_leading and not leads:
             self.is_leading = False
             self._standing = self._standing.stepped_down()
             self._must_read = True
-            log.warning("no longer leading", extra={"lease": self._name, "why": why_not})
+            log.warning("no longer leading", extra={"lease": self._name, "why": self._why_not()})
             await self._led.rest()
         if not leads and self._standing.holder != self._told_holder:
             log.info("standing by", extra={"lease": self._name, "leader": self._standing.holder or "nobody"})
         self._told_holder = self._standing.holder
+        if leads:
+            self._trouble = None
 
-    def _deadline_passed(self) -> str:
+    def _why_not(self) -> str:
         if self._standing.renewed_at is None:
             return f"{self._standing.holder} holds the Lease"
         return f"the Lease could not be renewed for {RENEW_DEADLINE // SECOND} s"
@@ -177,8 +184,10 @@ class Elector:
 
     def _tell_trouble(self, error: str) -> None:
         now = time.monotonic()
-        if error != self._trouble or now - self._told_at > REPEAT_SECONDS:
-            self._trouble, self._told_at = error, now
+        is_new = self._trouble is None or self._trouble.error != error
+        self._trouble = Trouble(error, self._trouble.since if self._trouble else now)
+        if is_new or now - self._told_at > REPEAT_SECONDS:
+            self._told_at = now
             log.warning("the Lease is out of reach, trying again", extra={"lease": self._name, "error": error})
 
     def _stamp(self) -> str:

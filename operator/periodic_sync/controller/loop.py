@@ -60,7 +60,7 @@ class Scheduled(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
+class Trouble:
     """What has kept turns from succeeding, and since when (monotonic seconds)."""
 
     error: str
@@ -70,14 +70,15 @@ class _Trouble:
 class PolicyLoop:
     """Runs one policy's turns until stopped, or until the policy is gone."""
 
-    def __init__(self, name: str, policy: Scheduled) -> None:
+    def __init__(self, name: str, policy: Scheduled, trouble: Trouble | None = None) -> None:
+        """`trouble`: what has kept this policy from being scheduled until now."""
         self.name = name
         self._policy = policy
         self._woken = asyncio.Event()
         self._stopping = False
         self._pause = FIRST_PAUSE_SECONDS
         self._conflicts = 0
-        self._trouble: _Trouble | None = None
+        self._trouble = trouble
         self.turn_began: float | None = None
         """Monotonic seconds; None between turns."""
         self.last_ended = time.monotonic()
@@ -136,7 +137,7 @@ class PolicyLoop:
     def _after_trouble(self, error: str) -> float:
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         if self._trouble is None:
-            self._trouble = _Trouble(error, time.monotonic())
+            self._trouble = Trouble(error, time.monotonic())
         log.warning(
             "nothing is scheduled for now, trying again",
             extra={"policy": self.name, "error": error, "in_seconds": pause},

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from periodic_sync.api.errors import ApiError
-from periodic_sync.controller.loop import PolicyLoop, Scheduled
+from periodic_sync.controller.loop import PolicyLoop, Scheduled, Trouble
 from periodic_sync.core.objects import LONGEST_POLICY_NAME, PolicyRef
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.resources import SYNC_POLICIES
@@ -50,6 +50,7 @@ class Policies:
         self._essences: dict[str, tuple[object, ...]] = {}
         self._leading = asyncio.Event()
         self._list_now = asyncio.Event()
+        self._trouble: Trouble | None = None
         self._stopping = False
 
     @property
@@ -97,10 +98,15 @@ class Policies:
             policy = PolicyRef(*(item["metadata"][key] for key in ("namespace", "name", "uid")))
             if policy.uid not in self._running:
                 self._start(policy)
+        self._trouble = None
         return True
 
-    def lead(self) -> None:
-        """From now on policies are scheduled: all there are, by a list, and those that are seen."""
+    def lead(self, trouble: Trouble | None = None) -> None:
+        """From now on policies are scheduled: all there are, by a list, and those that are seen.
+
+        `trouble`: what kept everybody from it until now.
+        """
+        self._trouble = trouble
         self._leading.set()
         self._list_now.set()
 
@@ -132,7 +138,7 @@ class Policies:
             log.error("the policy's name is too long", extra={"policy": policy.name, "at_most": LONGEST_POLICY_NAME})
             return
         scheduled = self._begin(policy, lambda: self._wake(policy.uid))
-        loop = PolicyLoop(f"{policy.namespace}/{policy.name}", scheduled)
+        loop = PolicyLoop(f"{policy.namespace}/{policy.name}", scheduled, self._trouble)
         task = asyncio.create_task(self._run(policy, loop, scheduled), name=f"policy {loop.name}")
         self._running[policy.uid] = _Running(loop, task)
 

@@ -1,0 +1,80 @@
+"""The operators as they are deployed: the leader dies, or is asked to go, and another one schedules."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from cluster_support import eventually
+from live.api import Object
+from live.counting import claims, overlapping
+from live.operator import NAMESPACE, Operator, start_killer
+from live.scene import POLICY, Scene, every, spec
+from live.service import SyncService
+from tasks import image
+
+PROMISE_SECONDS = 20.0
+SOON_SECONDS = 5.0
+
+
+@pytest.fixture
+def busy(scene: Scene, service: SyncService) -> Scene:
+    """A policy that always has something to do."""
+    users = scene.user_ids(6)
+    scene.write_users(users)
+    scene.apply(spec(service.worker, intervals=every("2s"), thresholds={"stale": "5m"}, batchSize=2))
+    eventually(lambda: _assert_synced(scene, 2 * len(users)), seconds=60)
+    return scene
+
+
+def test_killed_the_leader_is_succeeded_within_twenty_seconds(
+    busy: Scene, operator: Operator, operator_image: image.Image
+) -> None:
+    killer = start_killer(busy.kubectl, operator_image.reference)
+    took, successor = _takeover(busy, operator, killer.kill)
+    print(f"takeover after SIGKILL: the next claim after {took:.2f} s")
+    assert took < PROMISE_SECONDS
+    assert {line["message"] for line in operator.log_of(successor)} >= {"standing by", "leading"}
+    operator.await_ready()
+    assert overlapping(busy.witness) == []
+
+
+def test_asked_to_go_the_leader_gives_way_at_once(busy: Scene, operator: Operator) -> None:
+    def delete(pod: Object) -> float:
+        name, holder = pod["metadata"]["name"], pod["metadata"]["uid"]
+        operator.kubectl("delete", "pod", name, "-n", NAMESPACE, "--wait=false")
+
+        def has_given_way() -> None:
+            assert operator.leader()["metadata"]["uid"] != holder
+
+        eventually(has_given_way)
+        return time.time()
+
+    took, _ = _takeover(busy, operator, delete)
+    print(f"takeover after SIGTERM: the next claim after {took:.2f} s")
+    assert took < PROMISE_SECONDS - SOON_SECONDS
+    operator.await_ready()
+    assert overlapping(busy.witness) == []
+
+
+def _takeover(scene: Scene, operator: Operator, end: Callable[[Object], float]) -> tuple[float, Object]:
+    """End the leader; `end` returns a moment when it claimed no more. Returns: after how many seconds another one
+    claimed, and its pod."""
+    operator.await_ready()
+    old = operator.leader()
+    began = time.time()
+    over = end(old)
+
+    def next_claim() -> float:
+        later = [claim.at / 1000 for claim in claims(scene.witness, POLICY) if claim.at / 1000 > over]
+        assert later, "nobody has claimed anything"
+        return min(later)
+
+    took = eventually(next_claim, seconds=60) - began
+    successor = operator.leader()
+    assert successor["metadata"]["uid"] != old["metadata"]["uid"]
+    return took, successor
+
+
+def _assert_synced(scene: Scene, count: int) -> None:
+    assert scene.status()["usersSynced"] >= count
