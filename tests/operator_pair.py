@@ -12,24 +12,40 @@ from turns_support import Bench, until
 class Pair:
     """Both, and the bench whose policy they serve."""
 
-    def __init__(self, bench: Bench, operators: list[OperatorProcess]) -> None:
+    def __init__(self, bench: Bench, kubeconfig: Path, folder: Path) -> None:
+        """`folder`: for their logs."""
         self.bench = bench
-        self.operators = operators
         self.lease = f"periodic-sync-{bench.namespace}"
+        self._kubeconfig = kubeconfig
+        self._folder = folder
+        self.started: list[OperatorProcess] = []
+        """All there ever were."""
 
-    async def start(self) -> None:
-        for operator in self.operators:
-            await operator.start("--namespace", self.bench.namespace)
+    @property
+    def operators(self) -> list[OperatorProcess]:
+        return [operator for operator in self.started if operator.is_running]
+
+    async def restore(self) -> None:
+        """Start those that are missing, and wait until one leads and the other stands by."""
+        while len(self.operators) < 2:
+            self.started.append(OperatorProcess(self._kubeconfig, self._folder / f"{len(self.started)}.log"))
+            await self.started[-1].start("--namespace", self.bench.namespace)
         for operator in self.operators:
             await operator.says("standing for election")
             await until(operator.is_healthy)
-        await until(self._has_scheduled)
+        await until(self.is_led)
 
-    async def _has_scheduled(self) -> bool:
-        return bool(await self.bench.jobs())
+    async def is_led(self) -> bool:
+        holder = await self._holder()
+        leading = [operator.identity == holder for operator in self.operators]
+        return any(leading) and bool(await self.bench.jobs())
+
+    async def _holder(self) -> str:
+        found = await self.bench.client.list(LEASES, self.bench.namespace)
+        return str(found[0]["spec"].get("holderIdentity") or "") if found else ""
 
     async def leader_first(self) -> list[OperatorProcess]:
-        holder = (await self.bench.client.get(LEASES, self.bench.namespace, self.lease))["spec"]["holderIdentity"]
+        holder = await self._holder()
         return sorted(self.operators, key=lambda operator: operator.identity != holder)
 
     async def takeover(self, other: OperatorProcess, began: float, what: str) -> float:
@@ -49,12 +65,12 @@ class Pair:
 
 @asynccontextmanager
 async def started(bench: Bench, kubeconfig: Path, folder: Path) -> AsyncIterator[Pair]:
-    pair = Pair(bench, [OperatorProcess(kubeconfig, folder / f"{name}.log") for name in ("first", "second")])
+    pair = Pair(bench, kubeconfig, folder)
     try:
-        await pair.start()
+        await pair.restore()
         yield pair
     finally:
-        for operator in pair.operators:
+        for operator in pair.started:
             await operator.kill()
             print(operator.log, operator.log.read_text(), sep="\n")
 

@@ -35,7 +35,11 @@ class OperatorProcess:
         self.kubeconfig = kubeconfig
         self.log = log
         self.port = free_port()
-        self.process: Process
+        self.process: Process | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.returncode is None
 
     async def start(self, *options: str) -> None:
         command = [sys.executable, "-m", "periodic_sync.cli.main", "operator"]
@@ -46,32 +50,42 @@ class OperatorProcess:
             )
 
     async def is_healthy(self) -> bool:
-        assert self.process.returncode is None, "the operator ended"
+        assert self.is_running, "the operator ended"
         with suppress(aiohttp.ClientConnectionError):
             address = f"http://127.0.0.1:{self.port}/healthz"
             async with aiohttp.ClientSession() as session, session.get(address) as answer:
                 return (answer.status, await answer.text()) == (200, "ok\n")
         return False
 
+    @property
+    def _started(self) -> Process:
+        assert self.process is not None, "the operator was not started"
+        return self.process
+
     async def kill(self) -> None:
         """SIGKILL, unless it has ended."""
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """SIGSTOP for as long as the block runs."""
-        self.process.send_signal(signal.SIGSTOP)
+        self._started.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            self.process.send_signal(signal.SIGCONT)
+            self._started.send_signal(signal.SIGCONT)
 
     async def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
+        self._started.send_signal(number)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Its exit code, once it has ended by itself."""
         async with asyncio.timeout(PATIENCE):
-            return await self.process.wait()
+            return await self._started.wait()
 
     def lines(self) -> list[dict[str, Any]]:
         """The log, of which every line must be JSON."""
@@ -86,6 +100,12 @@ class OperatorProcess:
         """Its name as the holder of a Lease."""
         return next(str(line["identity"]) for line in self.lines() if line["message"] == "standing for election")
 
+    @property
+    def leads(self) -> bool:
+        """By what it says."""
+        told = [message for message in self.messages() if message in ("leading", "no longer leading")]
+        return told[-1:] == ["leading"]
+
     def said_at(self, message: str, since: float = 0) -> list[float]:
         """When it said so, in seconds since the epoch."""
         told = [datetime.fromisoformat(line["time"]).timestamp() for line in self.lines() if line["message"] == message]
@@ -93,7 +113,7 @@ class OperatorProcess:
 
     async def says(self, message: str) -> None:
         async def said() -> bool:
-            assert self.process.returncode is None, "the operator ended"
+            assert self.is_running, "the operator ended"
             # A line that is being written may be there only in part.
             return f'"message": "{message}"' in self.log.read_text()
 

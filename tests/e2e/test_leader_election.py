@@ -1,15 +1,15 @@
 """The operators as they are deployed: the leader dies, or is asked to go, and another one schedules."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from cluster_support import eventually
-from live.api import Object
+from cluster_support import Kubectl, eventually
+from live.api import Api, Object
 from live.counting import claims, overlapping
 from live.operator import NAMESPACE, Operator, start_killer
-from live.scene import POLICY, Scene, every, spec
+from live.scene import POLICY, Scene, every, spec, staged
 from live.service import SyncService
 from tasks import image
 
@@ -17,14 +17,14 @@ PROMISE_SECONDS = 20.0
 SOON_SECONDS = 5.0
 
 
-@pytest.fixture
-def busy(scene: Scene, service: SyncService) -> Scene:
+@pytest.fixture(scope="module")
+def busy(cluster: Kubectl, api: Api, service: SyncService) -> Iterator[Scene]:
     """A policy that always has something to do."""
-    users = scene.user_ids(6)
-    scene.write_users(users)
-    scene.apply(spec(service.worker, intervals=every("2s"), thresholds={"stale": "5m"}, batchSize=2))
-    eventually(lambda: _assert_synced(scene, 2 * len(users)), seconds=60)
-    return scene
+    with staged(cluster, api, "takeover") as scene:
+        scene.write_users(scene.user_ids(6))
+        scene.apply(spec(service.worker, intervals=every("2s"), thresholds={"stale": "5m"}, batchSize=2))
+        eventually(lambda: _assert_has_synced(scene), seconds=60)
+        yield scene
 
 
 def test_killed_the_leader_is_succeeded_within_twenty_seconds(
@@ -32,7 +32,6 @@ def test_killed_the_leader_is_succeeded_within_twenty_seconds(
 ) -> None:
     killer = start_killer(busy.kubectl, operator_image.reference)
     took, successor = _takeover(busy, operator, killer.kill)
-    print(f"takeover after SIGKILL: the next claim after {took:.2f} s")
     assert took < PROMISE_SECONDS
     assert {line["message"] for line in operator.log_of(successor)} >= {"standing by", "leading"}
     operator.await_ready()
@@ -51,7 +50,6 @@ def test_asked_to_go_the_leader_gives_way_at_once(busy: Scene, operator: Operato
         return time.time()
 
     took, _ = _takeover(busy, operator, delete)
-    print(f"takeover after SIGTERM: the next claim after {took:.2f} s")
     assert took < PROMISE_SECONDS - SOON_SECONDS
     operator.await_ready()
     assert overlapping(busy.witness) == []
@@ -72,9 +70,10 @@ def _takeover(scene: Scene, operator: Operator, end: Callable[[Object], float]) 
 
     took = eventually(next_claim, seconds=60) - began
     successor = operator.leader()
+    print(f"takeover: the Lease is taken after {operator.led_since() - began:.2f} s, the next claim {took:.2f} s")
     assert successor["metadata"]["uid"] != old["metadata"]["uid"]
     return took, successor
 
 
-def _assert_synced(scene: Scene, count: int) -> None:
-    assert scene.status()["usersSynced"] >= count
+def _assert_has_synced(scene: Scene) -> None:
+    assert scene.status()["usersSynced"] > 0

@@ -17,44 +17,68 @@ from operator_pair import Pair, said, started
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
 from periodic_sync.kube.resources import LEASES
-from turns_support import Bench, new_bench, until
+from turns_support import new_bench, until
 from wire import Wire
 
 PROMISE_SECONDS = 20.0
 LEASE_SECONDS = 12.0
 
 
-@pytest.fixture
+def through(wire: Wire, kubeconfig: Path, folder: Path) -> Path:
+    """The same kubeconfig, but for the way to the server."""
+    made = folder / "kubeconfig"
+    made.write_text(re.sub(r'https://[^\s",]+', f"https://127.0.0.1:{wire.port}", kubeconfig.read_text()))
+    return made
+
+
+@pytest.fixture(scope="module")
 async def client(api_server: Path, crd: None) -> AsyncIterator[KubeClient]:
     async with connected(str(api_server)) as client:
         yield client
 
 
-@pytest.fixture
-async def bench(client: KubeClient) -> AsyncIterator[Bench]:
-    """With a policy of one user."""
+@pytest.fixture(scope="module")
+async def wire(client: KubeClient) -> AsyncIterator[Wire]:
+    """From both operators to the API server."""
+    address = urlsplit(client.api.configuration.host)
+    async with Wire(str(address.hostname), address.port or 443) as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+async def both(
+    client: KubeClient, api_server: Path, wire: Wire, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Pair]:
+    """With a policy of a few users."""
+    folder = tmp_path_factory.mktemp("pair")
     async with new_bench(client) as bench:
         await bench.register(active=["u1"])
         await bench.apply()
-        yield bench
+        async with started(bench, through(wire, api_server, folder), folder) as pair:
+            yield pair
 
 
 @pytest.fixture
-async def pair(bench: Bench, api_server: Path, tmp_path: Path) -> AsyncIterator[Pair]:
-    async with started(bench, api_server, tmp_path) as pair:
-        yield pair
+async def pair(both: Pair, wire: Wire) -> Pair:
+    """Both run, and one of them leads."""
+    wire.mend()
+    await both.restore()
+    return both
 
 
-async def test_killed_the_leader_is_succeeded_within_twenty_seconds_by_one_that_was_healthy_all_along(
-    pair: Pair,
-) -> None:
-    leader, other = await pair.leader_first()
-    assert await other.is_healthy()
-    assert "scheduling batch" not in other.messages()
+async def test_a_lease_that_is_deleted_is_made_again_and_one_goes_on_leading(pair: Pair) -> None:
+    bench = pair.bench
+    await bench.client.delete(LEASES, bench.namespace, pair.lease)
+
+    async def is_led_by_its_holder_alone() -> bool:
+        leader, other = await pair.leader_first()
+        return await pair.is_led() and (leader.leads, other.leads) == (True, False)
+
+    await until(is_led_by_its_holder_alone)
+    leader, _ = await pair.leader_first()
     began = time.time()
-    await leader.kill()
-    assert await pair.takeover(other, began, "SIGKILL") < PROMISE_SECONDS
-    assert await other.is_healthy()
+    await bench.register(active=["u2"])
+    await until(said(leader, "scheduling batch", began))
 
 
 async def test_stopped_the_leader_gives_its_lease_back_after_its_last_turn_and_is_succeeded_at_once(
@@ -72,58 +96,40 @@ async def test_stopped_the_leader_gives_its_lease_back_after_its_last_turn_and_i
     assert (leading[0] - released, took) < (LEASE_SECONDS / 3, PROMISE_SECONDS)
 
 
-async def test_a_lease_that_is_deleted_is_made_again_and_one_goes_on_leading(pair: Pair) -> None:
-    bench = pair.bench
-    await bench.client.delete(LEASES, bench.namespace, pair.lease)
-
-    async def is_held() -> bool:
-        found = await bench.client.list(LEASES, bench.namespace)
-        return bool(found) and bool(found[0]["spec"]["holderIdentity"])
-
-    await until(is_held)
+async def test_killed_the_leader_is_succeeded_within_twenty_seconds_by_one_that_was_healthy_all_along(
+    pair: Pair,
+) -> None:
     leader, other = await pair.leader_first()
+    assert await other.is_healthy()
+    assert "scheduling batch" not in other.messages()
     began = time.time()
-    await bench.register(active=["u2"])
-    await until(said(leader, "scheduling batch", began))
-
-    async def only_one_leads() -> bool:
-        begun, ended = (other.messages().count(message) for message in ("leading", "no longer leading"))
-        return begun == ended
-
-    await until(only_one_leads)
-
-
-def through(wire: Wire, kubeconfig: Path, folder: Path) -> Path:
-    """The same kubeconfig, but for the way to the server."""
-    made = folder / "kubeconfig"
-    made.write_text(re.sub(r"https://\S+", f"https://127.0.0.1:{wire.port}", kubeconfig.read_text()))
-    return made
+    await leader.kill()
+    assert await pair.takeover(other, began, "SIGKILL") < PROMISE_SECONDS
+    assert await other.is_healthy()
 
 
 async def test_without_an_answer_from_the_api_server_nobody_leads_and_afterwards_one_does(
-    bench: Bench, api_server: Path, tmp_path: Path
+    pair: Pair, wire: Wire
 ) -> None:
-    address = urlsplit(bench.client.api.configuration.host)
-    async with Wire(str(address.hostname), address.port or 443) as wire:
-        kubeconfig = through(wire, api_server, tmp_path)
-        async with started(bench, kubeconfig, tmp_path) as pair:
-            leader, other = await pair.leader_first()
-            cut = time.time()
-            wire.cut()
-            await until(said(leader, "no longer leading", cut))
-            stopped = leader.said_at("no longer leading", cut)[0]
-            print(f"without an answer from the API server: stops leading after {stopped - cut:.2f} s")
-            assert stopped - cut < LEASE_SECONDS
-            await until(said(leader, "policy is no longer scheduled", cut))
-            assert leader.said_at("policy is no longer scheduled", cut)[0] - cut < LEASE_SECONDS
-            assert all([await operator.is_healthy() for operator in pair.operators])
-            wire.mend()
-            await bench.register(active=["u2"])
+    leader, other = await pair.leader_first()
+    cut = time.time()
+    wire.cut()
+    await until(said(leader, "no longer leading", cut))
+    stopped = leader.said_at("no longer leading", cut)[0] - cut
+    print(f"without an answer from the API server: stops leading after {stopped:.2f} s")
+    assert stopped < LEASE_SECONDS
+    await until(said(leader, "policy is no longer scheduled", cut))
+    assert leader.said_at("policy is no longer scheduled", cut)[0] - cut < LEASE_SECONDS
+    assert all([await operator.is_healthy() for operator in pair.operators])
+    wire.mend()
+    mended = time.time()
+    await pair.bench.register(active=["u-after-the-outage"])
 
-            async def one_schedules() -> bool:
-                return any(operator.said_at("scheduling batch", cut) for operator in (leader, other))
+    async def one_schedules() -> bool:
+        return any(operator.said_at("scheduling batch", mended) for operator in (leader, other))
 
-            async with asyncio.timeout(PROMISE_SECONDS):
-                await until(one_schedules)
-            for operator in pair.operators:
-                assert await operator.end(signal.SIGTERM) == 0
+    async with asyncio.timeout(PROMISE_SECONDS):
+        await until(one_schedules)
+    assert any(operator.said_at("scheduling goes on", cut) for operator in (leader, other))
+    for operator in pair.operators:
+        assert await operator.end(signal.SIGTERM) == 0

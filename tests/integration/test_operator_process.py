@@ -3,7 +3,6 @@
 It serves the test's namespace alone, since other tests may use the same API server. The end-to-end tests serve all.
 """
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from operator_process import PATIENCE, OperatorProcess, free_port
+from operator_process import OperatorProcess, free_port
 from periodic_sync.kube.resources import SYNC_POLICIES
 from turns_support import NAME, Bench, until
 
@@ -124,6 +123,5 @@ async def test_without_an_api_server_it_waits_and_a_signal_ends_it(operator: Ope
 async def test_a_kubeconfig_that_is_not_there_is_told(operator: OperatorProcess) -> None:
     operator.kubeconfig = operator.log.parent / "nowhere"
     await operator.start("--lease-namespace", "default")
-    async with asyncio.timeout(PATIENCE):
-        assert await operator.process.wait() != 0
+    assert await operator.ended() != 0
     assert "nowhere" in operator.log.read_text()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from cluster_support import Kubectl, eventually
 from live.api import Api, Object
@@ -52,6 +53,11 @@ class Operator:
         found = [pod for pod in self.pods() if pod["metadata"]["name"] == holder.rpartition("_")[0]]
         assert found, f"{holder} holds the Lease, which is no pod of the operator"
         return found[0]
+
+    def led_since(self) -> float:
+        """When the leader took the Lease, in seconds since the epoch."""
+        taken: str = self.api.get(LEASE)["spec"]["acquireTime"]
+        return datetime.fromisoformat(taken).timestamp()
 
     def await_ready(self, replicas: int = REPLICAS) -> list[Object]:
         def are_ready() -> list[Object]:

@@ -1,7 +1,10 @@
 """The command line as people and manifests type it."""
 
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +14,7 @@ from periodic_sync.controller import operator
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[operator.Options]:
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[operator.Options]]:
     """What the operator was started with, in place of starting it."""
     calls: list[operator.Options] = []
 
@@ -20,7 +23,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[operator.Options]:
         return 3
 
     monkeypatch.setattr(operator, "run", run)
-    return calls
+    before = signal.getsignal(signal.SIGTERM)
+    yield calls
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +46,19 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[operator.Options]:
 def test_operator(started: list[operator.Options], arguments: list[str], options: operator.Options) -> None:
     assert cli.main(["operator", *arguments]) == 3
     assert started == [options]
+
+
+def test_a_signal_ends_it_also_before_it_has_started(
+    started: list[operator.Options], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(_: operator.Options) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 3
+
+    monkeypatch.setattr(operator, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["operator"])
+    assert ended.value.code == 0
 
 
 @pytest.mark.parametrize(

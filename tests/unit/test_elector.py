@@ -289,6 +289,28 @@ def test_after_a_freeze_it_steps_down_before_it_asks_anything() -> None:
     simulated(test)
 
 
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        pytest.param("lost", "the Lease could not be renewed for 8 s", id="the API server is away"),
+        pytest.param("taken", "pod-b_2 holds the Lease", id="somebody has taken it"),
+    ],
+)
+def test_why_it_no_longer_leads_is_told(caplog: pytest.LogCaptureFixture, what: str, why: str) -> None:
+    async def test(server: Server) -> None:
+        only = Operator(server, "a")
+        await until(lambda: only.works, within=1)
+        if what == "lost":
+            only.way.fault = lambda: "lost"
+        else:
+            server.write(LeaseRecord("pod-b_2", "t", "t", 1))
+        await until(lambda: not only.works, within=RENEW_DEADLINE + TURNS_END + 1)
+
+    simulated(test)
+    told = [vars(record)["why"] for record in caplog.records if record.message == "no longer leading"]
+    assert told == [why]
+
+
 def test_trouble_is_told_once_and_again_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
     async def test(server: Server) -> None:
         only = Operator(server, "a")

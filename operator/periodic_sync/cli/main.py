@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from periodic_sync import __version__
 
@@ -34,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
+    # A signal that it does not handle does not end a container's first process, and the imports take a second or two.
+    signal.signal(signal.SIGTERM, _end)
     # Imported only here, so that other commands start without kopf and the Kubernetes client.
     from periodic_sync.controller.operator import Options, run
 
@@ -52,6 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         )
     )
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Until the operator has handlers of its own."""
+    raise SystemExit(0)
 
 
 if __name__ == "__main__":

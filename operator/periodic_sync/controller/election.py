@@ -145,10 +145,10 @@ class Elector:
             log.info("leading", extra={"lease": self._name, "identity": self._standing.identity, "why": why})
             self._led.lead(self._trouble)
         elif self.is_leading and not leads:
+            log.warning("no longer leading", extra={"lease": self._name, "why": self._why_not()})
             self.is_leading = False
             self._standing = self._standing.stepped_down()
             self._must_read = True
-            log.warning("no longer leading", extra={"lease": self._name, "why": self._why_not()})
             await self._led.rest()
         if not leads and self._standing.holder != self._told_holder:
             log.info("standing by", extra={"lease": self._name, "leader": self._standing.holder or "nobody"})
