@@ -1,152 +1,13 @@
-"""Several electors and one Lease, in virtual time: who leads when requests hang, are refused, or get no answer."""
+"""Who leads, of several electors in virtual time, whatever becomes of their requests."""
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from periodic_sync.api.errors import AlreadyExistsError, ConflictError, ForbiddenError, UnavailableError
-from periodic_sync.controller.election import Elector, new_identity
-from periodic_sync.controller.loop import Trouble
+from election_support import LEASE, PROMISE, RENEW_DEADLINE, TURNS_END, Operator, Server, simulated, until
 from periodic_sync.core.election import LeaseRecord
-from periodic_sync.kube.leases import LeaseVersion
-from virtual_time import VirtualLoop, run
-
-RENEW_DEADLINE, LEASE, PROMISE = 8.0, 12.0, 20.0
-LATENCY = 0.01
-TURNS_END = 2.0
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-@dataclass
-class Server:
-    """Holds one Lease, by compare-and-swap."""
-
-    record: LeaseRecord | None = None
-    version: int = 0
-    told: list[Callable[[], None]] = field(default_factory=list)
-
-    def write(self, record: LeaseRecord | None) -> None:
-        self.record, self.version = record, self.version + 1
-        for tell in self.told:
-            tell()
-
-    @property
-    def holder(self) -> str:
-        return self.record.holder if self.record else ""
-
-
-class Way:
-    """`Leases` of one elector. `fault`: "" or what happens to each request: hangs, refused, lost, unanswered, late."""
-
-    namespace, name = "here", "periodic-sync"
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.fault: Callable[[], str] = lambda: ""
-        self.sent: list[str] = []
-
-    async def read(self) -> LeaseVersion | None:
-        return await self._send("read", self._found)
-
-    async def create(self, record: LeaseRecord) -> LeaseVersion:
-        def created() -> LeaseVersion:
-            if self.server.record is not None:
-                raise AlreadyExistsError("there")
-            return self._write(record)
-
-        return await self._send("create", created)
-
-    async def swap(self, before: LeaseVersion, record: LeaseRecord) -> LeaseVersion:
-        def swapped() -> LeaseVersion:
-            if self.server.record is not None and before.body["version"] != self.server.version:
-                raise ConflictError("modified")
-            return self._write(record)
-
-        return await self._send("swap", swapped)
-
-    async def follow(self, tell: Callable[[], None]) -> None:
-        self.server.told.append(tell)
-        await asyncio.Event().wait()
-
-    def _found(self) -> LeaseVersion | None:
-        if self.server.record is None:
-            return None
-        return LeaseVersion(self.server.record, {"version": self.server.version})
-
-    def _write(self, record: LeaseRecord) -> LeaseVersion:
-        self.server.write(record)
-        return LeaseVersion(record, {"version": self.server.version})
-
-    async def _send(self, kind: str, effect: Callable[[], Any]) -> Any:
-        self.sent.append(kind)
-        fault = self.fault()
-        await asyncio.sleep(LATENCY)
-        if fault == "refused":
-            raise ForbiddenError("no")
-        if fault == "lost":
-            raise UnavailableError("lost")
-        if fault == "hangs":
-            await asyncio.sleep(1_000)
-        answer = effect()
-        if fault == "unanswered":
-            await asyncio.sleep(1_000)
-        if fault == "late":
-            await asyncio.sleep(2.9)
-        await asyncio.sleep(LATENCY)
-        return answer
-
-
-class Operator:
-    """An elector and what it leads. `times`: when leading began and when the last turn had ended."""
-
-    def __init__(self, server: Server, name: str) -> None:
-        self.way = Way(server)
-        self.identity = new_identity(name)
-        self.elector = Elector(self.way, self.identity, self, lambda: int(now() * 1000))  # type: ignore[arg-type]
-        self.works = False
-        self.trouble: Trouble | None = None
-        self.times: list[tuple[str, float]] = []
-        self.task = asyncio.create_task(self.elector.run())
-
-    def lead(self, trouble: Trouble | None) -> None:
-        self.works, self.trouble = True, trouble
-        self.times.append(("leads", now()))
-
-    async def rest(self) -> None:
-        await asyncio.sleep(TURNS_END)
-        self.works = False
-        self.times.append(("rests", now()))
-
-    def kill(self) -> None:
-        """As SIGKILL: nothing of it is sent any more."""
-        self.task.cancel()
-        self.works = False
-
-    async def stop(self) -> None:
-        """As the operator does it: the loops end first."""
-        self.works = False
-        self.elector.stop()
-        await self.task
-
-
-async def until(condition: Callable[[], bool], *, within: float) -> float:
-    """Returns: after how many seconds it was met."""
-    began = now()
-    while not condition():
-        assert now() - began < within, f"not within {within} s"
-        await asyncio.sleep(0.01)
-    return now() - began
-
-
-def simulated(test: Callable[[Server], Coroutine[Any, Any, None]]) -> None:
-    run(test(Server()))
+from virtual_time import VirtualLoop
 
 
 def test_one_alone_leads_at_once_and_keeps_the_lease() -> None:
@@ -277,12 +138,12 @@ def test_after_a_freeze_it_steps_down_before_it_asks_anything() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         only = Operator(server, "a")
-        await asyncio.sleep(5.05)
+        await until(lambda: len(only.way.sent) == 5, within=10)
+        await asyncio.sleep(0.1)
         server.write(LeaseRecord("pod-b_2", "t", "t", 1))
-        asked = len(only.way.sent)
         loop._seconds += 60
-        await until(lambda: not only.works, within=TURNS_END + 3)
-        assert len(only.way.sent) <= asked + 1  # what was on its way when it froze
+        await until(lambda: not only.works, within=TURNS_END + 0.1)
+        assert only.sent_before_rest == 5
         await asyncio.sleep(5)
         assert (only.works, server.holder) == (False, "pod-b_2")
 
@@ -311,17 +172,51 @@ def test_why_it_no_longer_leads_is_told(caplog: pytest.LogCaptureFixture, what: 
     assert told == [why]
 
 
-def test_trouble_is_told_once_and_again_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("seconds", "times"), [(20, 1), (50, 2)])
+def test_trouble_is_told_once_and_again_after_a_while(
+    caplog: pytest.LogCaptureFixture, seconds: float, times: int
+) -> None:
     async def test(server: Server) -> None:
         only = Operator(server, "a")
         only.way.fault = lambda: "refused"
-        await asyncio.sleep(20)
+        await asyncio.sleep(seconds)
         only.kill()
 
     simulated(test)
-    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
-        "the Lease is out of reach, trying again"
-    ]
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["the Lease is out of reach, trying again"] * times
+
+
+def test_trouble_of_one_that_stood_by_is_none_when_it_leads_later() -> None:
+    async def test(server: Server) -> None:
+        first = Operator(server, "a")
+        await until(lambda: first.works, within=1)
+        second = Operator(server, "b")
+        second.way.fault = lambda: "lost"
+        await asyncio.sleep(30)
+        second.way.fault = lambda: ""
+        await asyncio.sleep(5)
+        await first.stop()
+        await until(lambda: second.works, within=1)
+        assert second.trouble is None
+
+    simulated(test)
+
+
+def test_trouble_that_a_leader_got_over_is_not_told_after_the_next_one() -> None:
+    async def test(server: Server) -> None:
+        only = Operator(server, "a")
+        await until(lambda: only.works, within=1)
+        for begins, lasts in ((0, 3), (50, 30)):
+            await asyncio.sleep(begins)
+            only.way.fault = lambda: "lost"
+            await asyncio.sleep(lasts)
+            only.way.fault = lambda: ""
+        await until(lambda: only.works, within=5)
+        assert only.trouble is not None
+        assert 53 < only.trouble.since < 57
+
+    simulated(test)
 
 
 @pytest.mark.parametrize("seed", range(20))

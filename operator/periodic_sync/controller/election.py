@@ -101,8 +101,8 @@ class Elector:
             self._must_read = True
             self._tell_trouble(str(error))
             return ""
-        if act is Act.WAIT:
-            self._trouble = None  # somebody else leads, or soon will
+        if act is Act.WAIT or self.is_leading:
+            self._trouble = None  # or else it is told by whoever leads now
         return act.value
 
     async def _claim(self) -> Act:
@@ -144,17 +144,15 @@ class Elector:
             self.is_leading = True
             log.info("leading", extra={"lease": self._name, "identity": self._standing.identity, "why": why})
             self._led.lead(self._trouble)
+            self._trouble = None
         elif self.is_leading and not leads:
             log.warning("no longer leading", extra={"lease": self._name, "why": self._why_not()})
             self.is_leading = False
             self._standing = self._standing.stepped_down()
-            self._must_read = True
             await self._led.rest()
         if not leads and self._standing.holder != self._told_holder:
             log.info("standing by", extra={"lease": self._name, "leader": self._standing.holder or "nobody"})
         self._told_holder = self._standing.holder
-        if leads:
-            self._trouble = None
 
     def _why_not(self) -> str:
         if self._standing.renewed_at is None:
@@ -183,7 +181,7 @@ class Elector:
         self.is_leading = False
 
     def _tell_trouble(self, error: str) -> None:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         is_new = self._trouble is None or self._trouble.error != error
         self._trouble = Trouble(error, self._trouble.since if self._trouble else now)
         if is_new or now - self._told_at > REPEAT_SECONDS:

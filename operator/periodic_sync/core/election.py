@@ -58,7 +58,7 @@ class Standing:
     identity: str
     record: LeaseRecord | None = None
     changed_at: int = 0
-    """When the record was first seen as it is."""
+    """When somebody else's record was first seen as it is."""
     renewed_at: int | None = None
     """When the last renewal that succeeded was sent; None: this operator does not lead."""
 
@@ -71,7 +71,7 @@ class Standing:
 
     def wrote(self, record: LeaseRecord, sent_at: int) -> "Standing":
         """A claim or a renewal succeeded. It counts from when it was sent: others may have seen it as early."""
-        return replace(self, record=record, changed_at=sent_at, renewed_at=sent_at)
+        return replace(self, record=record, renewed_at=sent_at)
 
     def stepped_down(self) -> "Standing":
         return replace(self, renewed_at=None)
