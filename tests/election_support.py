@@ -62,7 +62,7 @@ class Way:
 
     async def swap(self, before: LeaseVersion, record: LeaseRecord) -> LeaseVersion:
         def swapped() -> LeaseVersion:
-            if self.server.record is not None and before.body["version"] != self.server.version:
+            if self.server.record is None or before.body["version"] != self.server.version:
                 raise ConflictError("modified")
             return self._write(record)
 

@@ -46,9 +46,9 @@ class Leases:
         return _version(await self._client.create(LEASES, self.namespace, body))
 
     async def swap(self, before: LeaseVersion, record: LeaseRecord) -> LeaseVersion:
-        """Raises: ConflictError where `before` is no longer what there is.
+        """Raises: ConflictError where `before` is no longer what there is, also where it was deleted.
 
-        A Lease that was deleted meanwhile is made again: the API server creates Leases on a PUT, whatever the version.
+        The body carries the UID: without one, the API server would make a Lease that was deleted again.
         """
         body = {**before.body, "spec": _spec(record)}
         return _version(await self._client.replace(LEASES, self.namespace, self.name, body))
