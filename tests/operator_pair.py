@@ -6,6 +6,7 @@ from pathlib import Path
 
 from operator_process import OperatorProcess
 from periodic_sync.kube.resources import LEASES
+from takeovers import Takeover
 from turns_support import Bench, until
 
 
@@ -48,19 +49,12 @@ class Pair:
         holder = await self._holder()
         return sorted(self.operators, key=lambda operator: operator.identity != holder)
 
-    async def takeover(self, other: OperatorProcess, began: float, what: str) -> float:
-        """Register a user, and wait until the other operator has claimed it. Returns: after how many seconds."""
+    async def takeover(self, other: OperatorProcess, began: float) -> Takeover:
+        """Register a user, and wait until the other operator has claimed it."""
         await self.bench.register(active=[f"u{began}"])
-
-        async def has_claimed() -> bool:
-            return bool(other.said_at("scheduling batch", began))
-
-        await until(has_claimed)
-        took = other.said_at("scheduling batch", began)[0] - began
-        print(
-            f"takeover after {what}: leading {other.said_at('leading', began)[0] - began:.2f} s, claiming {took:.2f} s"
-        )
-        return took
+        await until(said(other, "scheduling batch", began))
+        leads, claims = (other.said_at(message, began)[0] - began for message in ("leading", "scheduling batch"))
+        return Takeover(leads, claims)
 
 
 @asynccontextmanager

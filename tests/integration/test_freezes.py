@@ -71,8 +71,9 @@ async def kubelet_at_work(bench: Bench, chance: random.Random) -> AsyncIterator[
     assert isinstance(outcome, asyncio.CancelledError), outcome
 
 
-async def freeze_leader(pair: Pair, chance: random.Random) -> float:
-    """Freeze it, let it go on, and see it step down. Returns: after how many seconds the other one claimed."""
+async def freeze_leader(pair: Pair, chance: random.Random) -> tuple[float, float]:
+    """Freeze it, let it go on, and see it step down. Returns: after how many seconds the other one claimed, and how
+    long it took to step down."""
     leader, other = await pair.leader_first()
     await asyncio.sleep(chance.uniform(0, 2))  # the moment is the experiment
     began = time.time()
@@ -85,7 +86,7 @@ async def freeze_leader(pair: Pair, chance: random.Random) -> float:
     took = other.said_at("scheduling batch", began)[0] - began
     stopped = leader.said_at("no longer leading", thawed)[0] - thawed
     print(f"frozen for {SECONDS} s: the other claims after {took:.2f} s, steps down {stopped:.2f} s after it went on")
-    return took
+    return took, stopped
 
 
 def is_busy(bench: Bench) -> Callable[[], object]:
@@ -106,7 +107,9 @@ def at_rest(bench: Bench) -> Callable[[], object]:
     return rests
 
 
-async def freeze_again_and_again(pair: Pair, witness: Witness, chance: random.Random) -> list[float]:
+async def freeze_again_and_again(
+    pair: Pair, witness: Witness, chance: random.Random
+) -> tuple[list[tuple[float, float]], int]:
     bench = pair.bench
     async with kubelet_at_work(bench, chance):
         await until(is_busy(bench))
@@ -119,12 +122,12 @@ async def freeze_again_and_again(pair: Pair, witness: Witness, chance: random.Ra
     assert (status["usersSynced"], status["usersFailed"]) == (counted.synced, counted.failed) == (synced, 0)
     assert shortest_gap(claims(witness, NAME)) >= 0.9 * INTERVAL
     assert set(bench.kubelet.synced) == set(USERS)
-    return took
+    return took, synced
 
 
 @pytest.mark.timeout(300 + ROUNDS * (SECONDS + 30))
 async def test_frozen_leaders_step_down_when_they_go_on_and_nothing_is_done_twice(
-    api_server: Path, crd: None, api: Api, tmp_path: Path
+    api_server: Path, crd: None, api: Api, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(connected(str(api_server)))
@@ -138,6 +141,10 @@ async def test_frozen_leaders_step_down_when_they_go_on_and_nothing_is_done_twic
             folder.mkdir()
             pair = await stack.enter_async_context(started(bench, api_server, folder))
             runs.append(freeze_again_and_again(pair, witness, random.Random(SEED + number)))
-        took = [seconds for run in await asyncio.gather(*runs) for seconds in run]
-    assert len(took) == PAIRS * ROUNDS
-    assert max(took) < PROMISE_SECONDS
+        ended = await asyncio.gather(*runs)
+    claims_after, steps_down_after = zip(*(each for took, _ in ended for each in took), strict=True)
+    frozen = f"{PAIRS * ROUNDS} leaders frozen for {SECONDS} s, {sum(synced for _, synced in ended)} syncs"
+    record_property(
+        frozen, f"others claim after {max(claims_after):.2f} s, they step down in {max(steps_down_after):.2f} s"
+    )
+    assert max(claims_after) < PROMISE_SECONDS
