@@ -3,14 +3,12 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from periodic_sync.api.errors import AlreadyExistsError, ConflictError
 from periodic_sync.core.election import LeaseRecord
 from periodic_sync.kube.client import KubeClient
-from periodic_sync.kube.connect import connected
 from periodic_sync.kube.leases import Leases, micro_time
 from periodic_sync.kube.resources import LEASES
 from turns_support import until
@@ -18,12 +16,6 @@ from turns_support import until
 NAMESPACE = "default"
 FIRST = LeaseRecord("pod-a_1", "2026-11-24T10:00:00.000000Z", "2026-11-24T10:00:00.000000Z", 0)
 SECOND = LeaseRecord("pod-b_2", "2026-11-24T10:00:12.000000Z", "2026-11-24T10:00:12.000000Z", 1)
-
-
-@pytest.fixture
-async def client(api_server: Path) -> AsyncIterator[KubeClient]:
-    async with connected(str(api_server)) as client:
-        yield client
 
 
 @pytest.fixture
