@@ -107,9 +107,9 @@ class OperatorProcess:
         return told[-1:] == ["leading"]
 
     def said_at(self, message: str, since: float = 0) -> list[float]:
-        """When it said so, in seconds since the epoch."""
+        """When it said so, in seconds since the epoch, to the millisecond below."""
         told = [datetime.fromisoformat(line["time"]).timestamp() for line in self.lines() if line["message"] == message]
-        return [moment for moment in told if moment >= since]
+        return [moment for moment in told if moment >= since - 0.001]
 
     async def says(self, message: str) -> None:
         async def said() -> bool:

@@ -79,7 +79,7 @@ async def freeze_leader(pair: Pair, chance: random.Random) -> tuple[float, float
     began = time.time()
     with leader.frozen():
         await asyncio.sleep(SECONDS)  # and so is its length
-    thawed = time.time()
+        thawed = time.time()
     await until(said(leader, "no longer leading", thawed))
     await until(said(other, "scheduling batch", began))
     assert await leader.is_healthy()

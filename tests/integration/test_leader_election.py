@@ -124,8 +124,8 @@ async def test_without_an_answer_from_the_api_server_nobody_leads_and_afterwards
     await until(said(leader, "policy is no longer scheduled", cut))
     assert leader.said_at("policy is no longer scheduled", cut)[0] - cut < LEASE_SECONDS
     assert all([await operator.is_healthy() for operator in pair.operators])
-    wire.mend()
     mended = time.time()
+    wire.mend()
     await pair.bench.register(active=["u-after-the-outage"])
 
     async def one_schedules() -> bool:
