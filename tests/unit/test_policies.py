@@ -24,7 +24,7 @@ class Turns:
         self.began = self.ended = 0
         self.told: list[str] = []
         self.is_stopped = self.is_gone = False
-        self.takes = 0.0
+        self.takes = self.closing_takes = 0.0
 
     async def turn(self) -> Schedule:
         self.began += 1
@@ -38,6 +38,7 @@ class Turns:
         self.told.append(error)
 
     async def stopped(self) -> None:
+        await asyncio.sleep(self.closing_takes)
         self.is_stopped = True
 
 
@@ -287,6 +288,17 @@ class TestStandingBy:
             await settle()
             assert [(made.began, made.ended, made.is_stopped) for made in bench.made] == [(1, 1, True), (1, 0, True)]
             assert bench.policies.loops == []
+
+        run(test())
+
+    def test_what_can_t_be_closed_holds_up_nobody(self) -> None:
+        async def test() -> None:
+            bench = Bench()
+            bench.policies.seen(FIRST, ())
+            bench.made[0].takes = bench.made[0].closing_takes = 10_000
+            await settle()
+            await bench.policies.rest()
+            assert asyncio.get_running_loop().time() < 1 + 2 + 1 + 0.1
 
         run(test())
 

@@ -20,6 +20,9 @@ LIST_AGAIN_SECONDS = 2.0
 REST_SECONDS = 2.0
 """How long turns may go on when leading is over. What is left of the Lease by then is twice that."""
 
+CLOSE_SECONDS = 1.0
+"""How long whatever is cut off may take to close what it has open, such as a connection that is dead."""
+
 MOST_REMEMBERED = 50_000
 """Objects whose last change is remembered. kopf doesn't report every deletion, so they are all forgotten in between."""
 
@@ -128,7 +131,8 @@ class Policies:
             _, late = await asyncio.wait(tasks, timeout=within_seconds)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            if late:
+                await asyncio.wait(late, timeout=CLOSE_SECONDS)
 
     def _start(self, policy: PolicyRef) -> None:
         if self._stopping or not self._leading.is_set():
