@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from periodic_sync import __version__
+from periodic_sync.cli import import_users, migrate
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,11 +32,19 @@ def parser() -> argparse.ArgumentParser:
     )
     operator.add_argument("--log-format", choices=("json", "text"), default="json")
     operator.add_argument("--log-level", choices=("debug", "info", "warning"), default="info")
+    operator.set_defaults(run=run_operator)
+    import_users.add_to(commands)
+    migrate.add_to(commands)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
+    code: int = chosen.run(chosen)
+    return code
+
+
+def run_operator(chosen: argparse.Namespace) -> int:
     # A signal that it does not handle does not end a container's first process, and the imports take a second or two.
     signal.signal(signal.SIGTERM, _end)
     # Imported only here, so that other commands start without kopf and the Kubernetes client.

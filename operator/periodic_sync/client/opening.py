@@ -24,15 +24,21 @@ if TYPE_CHECKING:
 def redis(url: str, key_prefix: str, ca: str) -> Callable[[AsyncExitStack, Clock], Awaitable[Backend]]:
     """Raises: ValueError."""
     parsed = parse_url(url)
-    try:
-        TypeAdapter(KeyPrefix).validate_python(key_prefix)
-    except ValidationError as error:
-        raise ValueError(f"key_prefix: {error.errors(include_url=False)[0]['msg']}") from None
+    check_key_prefix(key_prefix)
 
     async def open_it(stack: AsyncExitStack, clock: Clock) -> Backend:
         return RedisBackend(Connection(parsed, ca=ca), prefix=key_prefix)
 
     return open_it
+
+
+def check_key_prefix(text: str) -> None:
+    """Raises: ValueError."""
+    try:
+        TypeAdapter(KeyPrefix).validate_python(text)
+    except ValidationError as error:
+        cause = error.errors(include_url=False)[0].get("ctx", {}).get("error")
+        raise ValueError(f"the key prefix is not valid: {cause or 'write 1 to 128 characters'}") from None
 
 
 async def config_map(

@@ -4,7 +4,7 @@ from periodic_sync.api.spec import RedisStore as RedisSpec
 from periodic_sync.api.spec import Store as StoreSpec
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.kube.client import KubeClient
-from periodic_sync.kube.cluster import cluster_id
+from periodic_sync.kube.cluster import policy_owner
 from periodic_sync.kube.config_maps import KubeConfigMaps
 from periodic_sync.stores.base import Owner, Store
 from periodic_sync.stores.configmap import ConfigMapStore
@@ -33,13 +33,9 @@ def _open_redis(client: KubeClient, policy: PolicyRef, spec: RedisSpec) -> Store
 
     secret = spec.url_secret_ref
 
-    async def owner() -> str:
-        # Without the UID: a policy made again takes its users up again.
-        return f"{await cluster_id(client)}/{policy.namespace}/{policy.name}"
-
     return RedisStore(
         SecretConnection(KubeSecrets(client), SecretRef(policy.namespace, secret.name, secret.key)),
         prefix=spec.key_prefix,
-        owner=owner,
+        owner=lambda: policy_owner(client, policy.namespace, policy.name),
         name=secret.name,
     )

@@ -14,3 +14,9 @@ async def cluster_id(client: KubeClient) -> str:
         return str((await client.get(NAMESPACES, None, "kube-system"))["metadata"]["uid"])
     except (ForbiddenError, NotFoundError):
         return ""
+
+
+async def policy_owner(client: KubeClient, namespace: str, name: str) -> str:
+    """What tells a policy from all others, in any cluster. Raises: ApiError."""
+    # Without the UID: a policy made again takes its users up again.
+    return f"{await cluster_id(client)}/{namespace}/{name}"
