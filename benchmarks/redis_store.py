@@ -9,6 +9,7 @@ of each counts, since what else a machine does only adds.
 import argparse
 import asyncio
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -35,6 +36,7 @@ T = TypeVar("T")
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 DUE = 1_000
 ROUNDS = 12
+PLANS = 100
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ async def idle(server: Server, few: int, many: int) -> None:
     """A tick with nothing due, with few and with many dormant users."""
     now = _now()
     connection = Connection(parse_url(server.url))
-    schedulers, memory = [], []
+    schedulers, memory = [], list[float]()
     await server.redis.flushall()
     for name, count in (("few:", few), ("many:", many)):
         application = RedisRecords(connection, prefix=name)
@@ -208,13 +210,16 @@ async def idle(server: Server, few: int, many: int) -> None:
             await application.register(part)
         schedulers.append(Scheduler(RedisStore(connection, prefix=name, owner=_owner), spec_of()))
         await schedulers[-1].plan(now)
-        memory.append(_resident())
+        memory.append(await _resident_planner(server.url, name))
     seconds = await least([lambda each=each: each.plan(now) for each in schedulers], rounds=200)  # type: ignore[misc]
     print(
         f"| a tick with nothing due, {many:,} dormant users, beside {few:,} | {1000 * seconds[1]:.2f} ms "
         f"| {1000 * seconds[0]:.2f} ms | {seconds[1] / seconds[0]:.2f} times the time |"
     )
-    print(f"| resident memory of this process by then | {memory[1]:.0f} MiB | {memory[0]:.0f} MiB | |")
+    print(
+        f"| resident memory of a process that plans on them | {memory[1]:.1f} MiB | {memory[0]:.1f} MiB "
+        f"| {memory[1] / memory[0]:.2f} times as much |"
+    )
     await connection.close()
 
 
@@ -230,6 +235,23 @@ def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000 // 1000 * 1000
+
+
+async def _resident_planner(url: str, prefix: str) -> float:
+    """MiB of a process of its own, after many plans."""
+    command = [sys.executable, "-m", "benchmarks.redis_store", "--plan-on", url, prefix]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    return float(said)
+
+
+async def plan_on(url: str, prefix: str) -> None:
+    """Plan often."""
+    connection = Connection(parse_url(url))
+    scheduler = Scheduler(RedisStore(connection, prefix=prefix, owner=_owner), spec_of())
+    for _ in range(PLANS):
+        await scheduler.plan(_now())
+    await connection.close()
 
 
 def _resident() -> float:
@@ -260,7 +282,12 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--active", type=int, default=100_000)
     parser.add_argument("--imported", type=int, default=200_000)
+    parser.add_argument("--plan-on", nargs=2, metavar=("URL", "PREFIX"), help="used by the benchmark itself")
     given = parser.parse_args()
+    if given.plan_on:
+        asyncio.run(plan_on(*given.plan_on))
+        print(_resident())
+        return
     asyncio.run(run(given.users, given.active, given.imported))
 
 

@@ -23,7 +23,7 @@ class Follower:
     def __init__(
         self, commands: Commands, keys: Keys, wake: Callable[[], None], *, seconds: float = ASK_EVERY_SECONDS
     ) -> None:
-        self._commands, self._keys, self._wake, self._seconds = commands, keys, wake, seconds
+        self._commands, self._keys, self.wake, self._seconds = commands, keys, wake, seconds
         self._task = asyncio.ensure_future(self._run())
 
     async def close(self) -> None:
@@ -36,7 +36,7 @@ class Follower:
         while True:
             changes = await self._changes()
             if changes != known and changes != TROUBLE:
-                self._wake()
+                self.wake()
             known = changes
             await asyncio.sleep(self._seconds)
 

@@ -50,6 +50,7 @@ class RedisStore:
         self._upkeep = Upkeep(commands, self._keys)
         self._meta: Meta | None = None
         self._follower: Follower | None = None
+        self._unindexed = 0
         self._lately: Mapping[str, UserState] = {}
         """States as last read. One that has changed since has another last claim, and then is not written."""
 
@@ -64,6 +65,7 @@ class RedisStore:
             identity=f"{self._name}/{self._keys.prefix}#{self._meta.id}",
             skipped=self._meta.broken - len(found.users),
             problems=tuple(f"{user_id}: {why}" for user_id, why in found.broken.items()),
+            warnings=(f"{self._unindexed} users are still to be put in order",) if self._unindexed else (),
             highest_claim=self._meta.highest_claim,
         )
 
@@ -80,7 +82,9 @@ class RedisStore:
     async def population(self, tick: Tick) -> Population:
         """See `Store`."""
         meta = self._opened
-        await self._upkeep.follow_threshold(meta, tick.now - tick.spec.thresholds.active)
+        self._unindexed = await self._upkeep.follow_threshold(meta, tick.now - tick.spec.thresholds.active)
+        if self._unindexed and self._follower is not None:
+            self._follower.wake()
         unqueued = await self._upkeep.queue(meta, tick)
         for _ in range(_LOOKS):
             look, found = await self._look(meta, tick)
