@@ -202,7 +202,7 @@ async def test_a_status_is_merged_and_the_spec_left_alone(client: KubeClient, na
 
 class TestWatches:
     async def test_every_change_since_the_list_is_told(self, client: KubeClient, namespace: str) -> None:
-        _, version = await client.list_with_version(CONFIG_MAPS, namespace, labels="batch=1")
+        version = await client.current_version(CONFIG_MAPS, namespace, labels="batch=1")
         await client.create(CONFIG_MAPS, namespace, named("a", {"k": "v"}, labels={"batch": "1"}))
         await client.create(CONFIG_MAPS, namespace, named("other"))
         await client.merge(CONFIG_MAPS, namespace, "a", {"data": {"k": "w"}})
@@ -239,7 +239,7 @@ class TestWatches:
                 pass
 
     async def test_a_silent_watch_is_given_up(self, client: KubeClient, namespace: str) -> None:
-        _, version = await client.list_with_version(CONFIG_MAPS, namespace)
+        version = await client.current_version(CONFIG_MAPS, namespace)
         with pytest.raises(UnavailableError):
             async for _ in client.watch(
                 CONFIG_MAPS, namespace, since=version, labels="batch=none", silence_seconds=0.2

@@ -13,7 +13,7 @@ from periodic_sync.core.ledger import OpenJob
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.kube.client import Object
 from periodic_sync.kube.parallel import answers
-from periodic_sync.kube.policy_objects import PolicyObjects, controller_uid
+from periodic_sync.kube.policy_objects import PolicyObjects
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class JobMaker:
     async def _is_ours(self, name: str) -> bool:
         """Whether the Job of that name is ours to adopt, or gone again by now, as the next look will show."""
         there = await self.objects.job(name)
-        if there is None or controller_uid(there) == self.policy.uid:
+        if there is None or self.objects.is_own(there):
             return True
         log.error("a Job of that name belongs to somebody else", extra={"job": name})
         return False

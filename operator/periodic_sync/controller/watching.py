@@ -21,8 +21,8 @@ from periodic_sync.api.names import (
 )
 from periodic_sync.controller.policies import Policies
 from periodic_sync.core.objects import PolicyRef
+from periodic_sync.core.reading import controller, text
 from periodic_sync.kube.kopf_session import endless_back_offs
-from periodic_sync.kube.policy_objects import controller_uid
 
 
 def registry(policies: Policies, server: str, session: Callable[[], aiohttp.ClientSession]) -> kopf.OperatorRegistry:
@@ -40,7 +40,7 @@ def registry(policies: Policies, server: str, session: Callable[[], aiohttp.Clie
 
     @kopf.on.event("batch", "v1", "jobs", labels={MANAGED_BY_LABEL: MANAGED_BY}, registry=handlers)
     async def job_changed(meta: kopf.Meta, status: kopf.Status, type: str | None, **_: Any) -> None:
-        owner = controller_uid({"metadata": meta}) or ""
+        owner = text(controller(meta), "uid")
         policies.job_seen(owner, meta["uid"], (*_essence_of_job(meta, status), type == "DELETED"))
 
     return handlers

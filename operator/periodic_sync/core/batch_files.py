@@ -22,10 +22,6 @@ VERSION = 1
 MOST_BATCHES = 1000
 MOST_USERS = 1000
 
-_LONGEST_INDEX = "999"
-_LONGEST_CLAIM = 36**9 - 1
-"""Of instants up to the year 5188: what sizes are estimated with."""
-
 _T = TypeVar("_T")
 
 
@@ -130,22 +126,6 @@ def batch_file(policy: PolicyRef, file: BatchFile) -> Object:
         "immutable": True,
         "data": data,
     }
-
-
-def file_size_bytes(body: Object) -> int:
-    """Exactly what keys and values of a ConfigMap's data take, which is what the API server limits."""
-    return sum(len(key.encode()) + len(value.encode()) for key, value in body["data"].items())
-
-
-def batch_size_bytes(policy: PolicyRef, batch: Batch) -> int:
-    """What one batch adds to `file_size_bytes`: exact but for the digits of index and claim, never too small."""
-    name = object_name(policy.name, policy.uid, _LONGEST_CLAIM)
-    text = _worker_text(policy, name, int(_LONGEST_INDEX), batch)
-    return len(_LONGEST_INDEX) + len(text) + len(_dump(_kept(batch))) + len(",")
-
-
-EMPTY_FILE_BYTES = 300
-"""What a batch file takes beside its batches, at most."""
 
 
 def _worker_text(policy: PolicyRef, name: str, index: int, batch: Batch) -> str:

@@ -70,20 +70,6 @@ class KubeClient:
         metadata_only: bool = False,
     ) -> Objects:
         """All objects that match, read from etcd and not from a cache, page by page."""
-        return (
-            await self.list_with_version(resource, namespace, labels=labels, fields=fields, metadata_only=metadata_only)
-        )[0]
-
-    async def list_with_version(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        *,
-        labels: str = "",
-        fields: str = "",
-        metadata_only: bool = False,
-    ) -> tuple[Objects, str]:
-        """As `list`, with the resource version from which a watch can go on."""
         query = _selectors(labels, fields)
         accept = METADATA_LIST_ONLY if metadata_only else "application/json"
         items: Objects = []
@@ -94,7 +80,7 @@ class KubeClient:
             items += answer.get("items") or []
             page = answer["metadata"].get("continue", "")
             if not page:
-                return items, answer["metadata"]["resourceVersion"]
+                return items
 
     async def current_version(
         self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""

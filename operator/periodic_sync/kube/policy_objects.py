@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from periodic_sync.api.errors import NotFoundError
 from periodic_sync.api.names import MANAGED_BY, MANAGED_BY_LABEL, POLICY_LABEL, ROLE_LABEL, Role
+from periodic_sync.core.reading import controller
 from periodic_sync.kube.client import KubeClient, Object, Objects
 from periodic_sync.kube.parallel import results
 from periodic_sync.kube.resources import CONFIG_MAPS, JOBS, POD_TEMPLATES, PODS
@@ -80,14 +81,13 @@ class PolicyObjects:
         await results(self._client.delete(JOBS, self._namespace, name, uid=uid) for name, uid in jobs)
 
     def _mine(self, objects: Objects) -> Mine:
-        own = [item for item in objects if controller_uid(item) == self._uid]
-        return Mine(own, [item for item in objects if controller_uid(item) != self._uid])
+        own = [item for item in objects if self.is_own(item)]
+        return Mine(own, [item for item in objects if not self.is_own(item)])
+
+    def is_own(self, item: Object) -> bool:
+        """Whether this very policy, and no namesake, is its controller."""
+        return controller(item["metadata"]).get("uid") == self._uid
 
 
 def identity(metadata: Object) -> Identity:
     return Identity(metadata["name"], metadata["uid"])
-
-
-def controller_uid(item: Object) -> str | None:
-    owners = item["metadata"].get("ownerReferences") or []
-    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
