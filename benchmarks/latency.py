@@ -63,7 +63,7 @@ async def end_pods(client: KubeClient, namespace: str) -> None:
     """Every pod succeeds as soon as it is there."""
     ended = {"name": "worker", "image": "none", "imageID": "", "ready": False, "restartCount": 0}
     ended["state"] = {"terminated": {"exitCode": 0, "reason": "Completed"}}
-    _, version = await client.list_with_version(PODS, namespace, metadata_only=True)
+    version = await client.current_version(PODS, namespace, metadata_only=True)
     async for event in client.watch(PODS, namespace, since=version, silence_seconds=SILENCE_SECONDS):
         if event["type"] == "ADDED":
             name = event["object"]["metadata"]["name"]
