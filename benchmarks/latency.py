@@ -43,7 +43,7 @@ class Seen:
         self._first: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def follow(self) -> None:
-        _, version = await self._client.list_with_version(JOBS, self._namespace, metadata_only=True)
+        version = await self._client.current_version(JOBS, self._namespace)
         async for event in self._client.watch(JOBS, self._namespace, since=version, silence_seconds=SILENCE_SECONDS):
             about = event["object"]["metadata"]
             if event["type"] == "ADDED":
@@ -63,7 +63,7 @@ async def end_pods(client: KubeClient, namespace: str) -> None:
     """Every pod succeeds as soon as it is there."""
     ended = {"name": "worker", "image": "none", "imageID": "", "ready": False, "restartCount": 0}
     ended["state"] = {"terminated": {"exitCode": 0, "reason": "Completed"}}
-    version = await client.current_version(PODS, namespace, metadata_only=True)
+    version = await client.current_version(PODS, namespace)
     async for event in client.watch(PODS, namespace, since=version, silence_seconds=SILENCE_SECONDS):
         if event["type"] == "ADDED":
             name = event["object"]["metadata"]["name"]
