@@ -12,6 +12,8 @@ from periodic_sync.core.users import UserRecord
 
 NEEDED = ("userId", "wallet", "lastActive")
 COLUMNS = (*NEEDED, "interval", "timeZone", "syncRequestedAt")
+_MOST_LINES = 20_000
+"""After so many something is written, or at least told, however few users are on them."""
 SHOWN = 1_000
 """So many bad lines a report names; more are only counted."""
 
@@ -61,12 +63,15 @@ async def import_lines(
 ) -> ImportReport:
     """See `Client.import_users`. Raises: InvalidImportError; as the backend does."""
     so_far, bad, reader = ImportProgress(), list[BadLine](), LineReader()
-    batch = _Batch()
+    batch, written_at = _Batch(), 0
 
     async def write() -> None:
-        await backend.register(list(batch.records.values()))
+        nonlocal written_at
+        if batch.records:
+            await backend.register(list(batch.records.values()))
         so_far.imported += batch.lines
         batch.clear()
+        written_at = so_far.lines
         if progress:
             progress(replace(so_far))
 
@@ -79,10 +84,10 @@ async def import_lines(
             so_far.skipped += 1
             if len(bad) < SHOWN:
                 bad.append(BadLine(so_far.lines, str(error)))
-            continue
+            record = None
         if record is not None:
             batch.add(record)
-        if len(batch.records) >= backend.import_size:
+        if len(batch.records) >= backend.import_size or so_far.lines - written_at >= _MOST_LINES:
             await write()
     await write()
     return ImportReport(so_far.imported, so_far.skipped, tuple(bad))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from periodic_sync.api.durations import HOUR, format_duration, parse_duration
 from periodic_sync.client.errors import InvalidUserError
 from periodic_sync.core.users import NO_TOKENS, UserRecord
-from periodic_sync.stores.instants import format_instant
+from periodic_sync.stores.instants import format_instant, parse_instant
 from periodic_sync.stores.records import (
     AHEAD,
     BadFieldError,
@@ -28,6 +28,7 @@ Span = timedelta | str
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_INTERVAL = 99_999 * HOUR
 """What a duration in words has room for."""
+_EARLIEST = parse_instant("0000-01-01T00:00:00Z")
 _MILLISECOND = timedelta(milliseconds=1)
 
 T = TypeVar("T")
@@ -141,10 +142,8 @@ def _zone(value: object, wallet: object) -> str | None:
 def _possible(instant: int, field: str, now: int) -> int:
     if instant > now + AHEAD:
         raise InvalidUserError(f"{field} is more than 5 minutes ahead: check this machine's clock")
-    try:
-        format_instant(instant)
-    except ValueError:
-        raise InvalidUserError(f"{field} is before the year 0000") from None
+    if instant < _EARLIEST:
+        raise InvalidUserError(f"{field} is before the year 0000")
     return instant
 
 

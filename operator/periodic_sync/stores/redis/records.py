@@ -11,11 +11,14 @@ from periodic_sync.stores.redis.keys import LAYOUT_VERSION, Keys
 from periodic_sync.stores.redis.reading import pieces, read_users
 from periodic_sync.stores.redis.schema import StoredUser, class_name, record_fields
 from periodic_sync.stores.redis.scores import slice_of
-from periodic_sync.stores.redis.scripts import ACTIVITY, REGISTER, REMOVE, REQUEST, TOKENS
-from periodic_sync.stores.redis.stretches import stretch_up
+from periodic_sync.stores.redis.scripts import ACTIVITY, PAGE, REGISTER, REMOVE, REQUEST, TOKENS
 from periodic_sync.stores.redis.troubles import RedisNotReady
 
 TOKENS_KEPT = 100
+PAGE_SIZE = 1_000
+"""Users of one page, of which there is one in memory."""
+REMEMBERED = 100
+"""So many of a page may be active before the next is asked for, and nobody comes twice."""
 
 
 class RedisRecords:
@@ -63,12 +66,16 @@ class RedisRecords:
 
     async def users(self) -> AsyncIterator[StoredUser]:
         """All users, by their last activity; one that is active meanwhile may come twice, and none is left out."""
-        low = 0.0
-        while found := await stretch_up(self._commands, self._keys, low):
-            for ids in pieces(user_id for _, user_id in found):
+        given: list[bytes] = []
+        while True:
+            answer = await self._run(PAGE, (), (PAGE_SIZE, *given))
+            for ids in pieces(member.decode() for member in answer[::2] if member.isascii()):
                 for user in (await self.get(ids)).values():
                     yield user
-            low = found[-1][0] + 1
+            if len(answer) < 2 * PAGE_SIZE:
+                return
+            last = list(zip(answer[::2], answer[1::2], strict=True))[-REMEMBERED:]
+            given = [part for pair in reversed(last) for part in pair]
 
     async def _tell(self, script: Script, times: Mapping[str, int]) -> set[str]:
         unknown: set[str] = set()
