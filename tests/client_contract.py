@@ -146,11 +146,17 @@ class ClientContract:
             await client.register("u2", WALLET)
             await store.read(NOW)
             await store.apply([outcome("u1"), outcome("u2")])
-            assert (await client.remove(["u1", "u9"])).removed == {"u1"}
+            removal = await client.remove(["u1", "u9"])
+            assert (removal.removed, removal.remains) == ({"u1"}, "")
+            other = place.operator()
+            await other.read(NOW)
+            assert (await other.states(["u1", "u2"])).keys() == {"u2"}
             assert (await all_users(client)).keys() == {"u2"}
             assert await client.record_activities(["u1"]) == {"u1"}
             await client.register("u1", WALLET)
-            assert (await client.get("u1")).interval is None  # type: ignore[union-attr]
+            again = await client.get("u1")
+            assert again is not None
+            assert (again.interval, again.state) == (None, SyncState(None, 0, None, None))
 
     async def test_what_the_operator_knows_is_shown(self, place: Place) -> None:
         store = place.operator()
