@@ -1,6 +1,5 @@
 """The client library's contract on both stores: on a real API server, and on a real Redis server."""
 
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -12,11 +11,13 @@ from periodic_sync.client import Client
 from periodic_sync.client.opening import redis as opening_redis
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.config_maps import KubeConfigMaps
+from periodic_sync.kube.resources import SYNC_POLICIES
 from periodic_sync.stores.base import Owner
 from periodic_sync.stores.configmap import ConfigMapStore
 from periodic_sync.stores.redis.connection import Connection
 from periodic_sync.stores.redis.store import RedisStore
 from periodic_sync.stores.redis.urls import parse_url
+from policy_support import MINIMAL_SPEC, policy_body
 from redis_bench import RedisBench
 from redis_support import Server
 
@@ -50,8 +51,12 @@ class RedisPlace:
 
 class TestOnConfigMaps(ClientContract):
     @pytest.fixture
-    def place(self, client: KubeClient, namespace: str) -> ConfigMapPlace:
-        return ConfigMapPlace(KubeConfigMaps(client), namespace, Owner("portfolios", f"uid-{secrets.token_hex(8)}"))
+    async def place(self, client: KubeClient, namespace: str) -> ConfigMapPlace:
+        # A real one, since the garbage collector deletes what belongs to a policy that is not there.
+        body = policy_body(MINIMAL_SPEC, name="portfolios", namespace=namespace)
+        policy = await client.create(SYNC_POLICIES, namespace, body)
+        owner = Owner("portfolios", policy["metadata"]["uid"])
+        return ConfigMapPlace(KubeConfigMaps(client), namespace, owner)
 
 
 class TestOnRedis(ClientContract):
