@@ -135,6 +135,7 @@ def _add_component_verbs(verbs: "Verbs") -> None:
 def _add_artefacts(verbs: "Verbs") -> None:
     _command(verbs, "build", "build the components, once", commands.build, of_cluster=False)
     _command(verbs, "base-image", "make the base image, once", commands.base_image, of_cluster=False)
+    _command(verbs, "redis-image", "make the image of Redis, once", commands.redis_image, of_cluster=False)
     _command(verbs, "prepare", "make all that is cached, side by side", commands.prepare, of_cluster=False)
 
 

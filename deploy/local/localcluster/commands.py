@@ -15,7 +15,7 @@ from localcluster import cluster, components, kubeconfig
 from localcluster.api import Api
 from localcluster.errors import LocalClusterError
 from localcluster.golang import ensure_binary, kubernetes_version
-from localcluster.images import BASE_IMAGE, ensure_base_image, ensure_pause, saved_image
+from localcluster.images import BASE, REDIS, ensure_debian_image, ensure_pause, saved_image
 from localcluster.node import import_image
 from localcluster.packages import IMAGE_TOOLS, NODE_TOOLS, ensure_tools
 from localcluster.paths import ClusterPaths, clusters_root
@@ -200,14 +200,18 @@ def build(options: Options) -> None:
 
 
 def base_image(options: Options) -> None:
-    print(ensure_base_image())
+    print(ensure_debian_image(BASE))
+
+
+def redis_image(options: Options) -> None:
+    print(ensure_debian_image(REDIS))
 
 
 def prepare(options: Options) -> None:
     """The compiler waits for the processor and the base image for the network: side by side they cost one of them."""
     ensure_tools([*NODE_TOOLS, *IMAGE_TOOLS])
-    steps: list[Callable[[], object]] = [ensure_binary, ensure_base_image, ensure_pause]
+    steps: list[Callable[[], object]] = [ensure_binary, partial(ensure_debian_image, BASE), ensure_pause]
     with ThreadPoolExecutor(len(steps)) as pool:
         for result in [pool.submit(run) for run in steps]:
             result.result()
-    print(BASE_IMAGE)
+    print(BASE.name)

@@ -1,4 +1,4 @@
-"""The images a machine without a registry starts from: `pause`, and a base of Debian with Python; and their loading."""
+"""The images of a machine without a registry: `pause`, a Debian with Python, a Debian with Redis; and their loading."""
 
 import hashlib
 import io
@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -19,10 +20,23 @@ from localcluster.packages import IMAGE_TOOLS, ensure_tools
 from localcluster.paths import SOURCES, cache_root, digest
 from localcluster.progress import step
 
+
+@dataclass(frozen=True)
+class DebianImage:
+    """A minimal Debian with a few packages. `folder`: of the cache."""
+
+    name: str
+    folder: str
+    packages: tuple[str, ...]
+    command: str
+
+
 PAUSE_IMAGE = "localhost/periodic-sync-pause:1"
-BASE_IMAGE = "localhost/periodic-sync-base:bookworm"
 _SUITE = "bookworm"
-_BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates")
+BASE = DebianImage(
+    f"localhost/periodic-sync-base:{_SUITE}", "base-image", ("python3", "python3-venv", "ca-certificates"), "python3"
+)
+REDIS = DebianImage(f"localhost/periodic-sync-redis:{_SUITE}", "redis-image", ("redis-server",), "redis-server")
 _KEY_LABEL = "sync.moonx.farm/inputs"
 # What a container never reads; without it the image is two thirds of its size.
 _SUPERFLUOUS = (
@@ -80,23 +94,24 @@ def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
     return buffer.getvalue()
 
 
-def base_key() -> str:
-    return digest(_SUITE, *_BASE_PACKAGES, *_SUPERFLUOUS, architecture())
+def debian_key(image: DebianImage) -> str:
+    return digest(_SUITE, *image.packages, *_SUPERFLUOUS, architecture())
 
 
-def ensure_base_image() -> str:
+def ensure_debian_image(image: DebianImage) -> str:
     if os.geteuid() != 0:
         raise LocalClusterError(
-            "Building the base image needs root (debootstrap makes a Debian in a folder). Use sudo."
+            f"Building the image {image.name} needs root (debootstrap makes a Debian in a folder). Use sudo."
         )
     ensure_tools(IMAGE_TOOLS)
-    with exclusive("base-image", _SECONDS):
-        if _label_of(BASE_IMAGE) != base_key():
-            archive = cache_root() / "base-image" / f"{base_key()}.tar"
+    with exclusive(image.folder, _SECONDS):
+        key = debian_key(image)
+        if _label_of(image.name) != key:
+            archive = cache_root() / image.folder / f"{key}.tar"
             if not archive.exists():
-                _bootstrap(archive)
-            _make_base_image(archive)
-    return BASE_IMAGE
+                _bootstrap(image, archive)
+            _make_image(image, archive)
+    return image.name
 
 
 def _label_of(image: str) -> str:
@@ -108,14 +123,14 @@ def _label_of(image: str) -> str:
     return str(labels.get(_KEY_LABEL, ""))
 
 
-def _bootstrap(archive: Path) -> None:
+def _bootstrap(image: DebianImage, archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=archive.parent) as folder,
-        step(f"making a Debian {_SUITE} with Python", "60 to 90 s"),
+        step(f"making a Debian {_SUITE} with {', '.join(image.packages)}", "60 to 90 s"),
     ):
         root = Path(folder) / "root"
-        included = f"--include={','.join(_BASE_PACKAGES)}"
+        included = f"--include={','.join(image.packages)}"
         run(["debootstrap", "--variant=minbase", included, _SUITE, str(root)])
         for superfluous in _SUPERFLUOUS:
             shutil.rmtree(root / superfluous, ignore_errors=True)
@@ -125,14 +140,14 @@ def _bootstrap(archive: Path) -> None:
         draft.replace(archive)
 
 
-def _make_base_image(archive: Path) -> None:
-    with step(f"making the image {BASE_IMAGE}", "10 s"):
+def _make_image(image: DebianImage, archive: Path) -> None:
+    with step(f"making the image {image.name}", "10 s"):
         container = run(["buildah", "from", "scratch"]).strip()
         try:
             run(["buildah", "add", "--quiet", container, str(archive), "/"])
-            label = f"{_KEY_LABEL}={base_key()}"
-            run(["buildah", "config", "--label", label, "--env", "LANG=C.UTF-8", "--cmd", "python3", container])
-            run(["buildah", "commit", "--quiet", container, BASE_IMAGE])
+            label = f"{_KEY_LABEL}={debian_key(image)}"
+            run(["buildah", "config", "--label", label, "--env", "LANG=C.UTF-8", "--cmd", image.command, container])
+            run(["buildah", "commit", "--quiet", container, image.name])
         finally:
             run(["buildah", "rm", container])
 
