@@ -3,14 +3,16 @@
 #   ENGINE=kind|local|existing   where the cluster comes from; by itself kind where a container engine is running,
 #                                else the local cluster of plain processes; existing: the current kubeconfig
 #   IMAGE=REGISTRY/NAME:TAG      an image that the cluster can pull, in place of one built here (needed with existing)
+#   STORE=configmap|redis        where the users of `make demo` are: configmap unless it says otherwise
 #   KEEP=1                       `make test` keeps its cluster for the next run
 #   PYTHON=/path/to/python3      the Python (3.11 or newer) to make .venv with
 
 ENGINE ?=
 IMAGE ?=
+STORE ?=
 KEEP ?=
 ARGS ?=
-export ENGINE IMAGE KEEP ARGS
+export ENGINE IMAGE STORE KEEP ARGS
 
 TASKS := demo test bench cluster deploy image lint crds lock venv clean
 .PHONY: help $(TASKS)
@@ -19,7 +21,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 	@sed -n '2,/^$$/s/^#//p' $(MAKEFILE_LIST)
 
-demo: ## cluster, image, operator and examples/quickstart, until every active user of it is synced
+demo: ## cluster, image, operator and examples/quickstart (STORE=redis: examples/redis), until every active user is synced
 test: ## lint, then all tests in one pytest run of two processes; ARGS='-k pause' are handed to pytest, '-n0' for one
 cluster: ## only the cluster; its kubeconfig is .cluster/kubeconfig
 deploy: ## the image, the CRD and the operator onto the cluster

@@ -1,4 +1,4 @@
-"""`deploy/tasks/run TASK`: what `make TASK` calls. ENGINE, IMAGE and ARGS come from the environment."""
+"""`deploy/tasks/run TASK`: what `make TASK` calls. ENGINE, IMAGE, STORE and ARGS come from the environment."""
 
 import os
 import shlex
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from tasks import cleaning, demo, deploying, engines, image, lint, lock, testing, venv
+from tasks import cleaning, demo, deploying, engines, examples, image, lint, lock, testing, venv
 from tasks.paths import VENV
 from tasks.shell import TaskError, show
 from tasks.steps import Step, run_steps
@@ -56,11 +56,12 @@ def deploy() -> None:
 
 
 def run_demo() -> None:
+    example = examples.choose(os.environ.get("STORE", ""))
     engine = _engine()
     with image.sources(engine, _given_image()) as (built, steps):
         installed = [*_cluster_steps(engine), *steps, *deploying.steps(engine, built)]
-        run_steps([*installed, *demo.steps(engine, built)])
-    print(demo.explain(engine))
+        run_steps([*installed, *demo.steps(engine, built, example)])
+    print(demo.explain(engine, example))
 
 
 def test() -> int:

@@ -59,6 +59,17 @@ class Kubectl:
             )
         )
 
+    def diagnosis_of(self, namespace: str) -> str:
+        """What runs in a namespace, what happened there, and what its Jobs' pods wrote."""
+        return "\n".join(
+            f"--- {title} of {namespace}\n{self._whatever(*words, '-n', namespace)}"
+            for title, words in (
+                ("pods", ("get", "pods", "-o", "wide")),
+                ("events", ("get", "events", "--sort-by=.lastTimestamp")),
+                ("Jobs' logs", ("logs", "-l", "batch.kubernetes.io/job-name", "--prefix", f"--tail={LOG_LINES}")),
+            )
+        )
+
     def _whatever(self, *words: str) -> str:
         try:
             return self(*words, timeout=20).rstrip() or "(nothing)"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tasks import redis_image
 from tasks.engines import TEST_NAME, Engine
 from tasks.image import Image
 from tasks.paths import TEST_KUBECONFIG, VENV
@@ -16,12 +17,13 @@ SIDE_BY_SIDE = ("-n2", "--dist=loadscope", "--no-loadscope-reorder", "--max-work
 
 
 def steps(engine: Engine) -> list[Step]:
-    """The cluster of the end-to-end tests, made while the image is built; pytest-kind then finds it."""
+    """The cluster of the end-to-end tests, made while the images are built; pytest-kind then finds it."""
 
     def make(progress: Progress) -> str:
         return engine.ensure_cluster(progress, TEST_NAME, TEST_KUBECONFIG)
 
-    return [Step("cluster", "the test cluster", "30 s", make, after=("kubernetes",))] if engine.kind else []
+    cluster = Step("cluster", "the test cluster", "30 s", make, after=("kubernetes",))
+    return [*redis_image.build_step(engine), *([cluster] if engine.kind else [])]
 
 
 @contextmanager

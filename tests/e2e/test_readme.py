@@ -18,13 +18,14 @@ import pytest
 
 import tasks.kubectl
 from cluster_support import ROOT, Kubectl, eventually
-from tasks import demo, image
+from live.scene import await_gone
+from tasks import examples, image
 from tasks.paths import KUBECTL
-from tasks.steps import Step, run_steps
+from tasks.steps import Progress, Step, run_steps
 
 INTERVAL = 20.0
 ROUNDS = 3
-NAMESPACES = (demo.NAMESPACE, "first")
+NAMESPACES = (examples.QUICKSTART.namespace, "first")
 _RUN = re.compile(r"^```sh run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -33,24 +34,27 @@ class Quickstart:
     """The example in the cluster, since a moment of `time.monotonic`."""
 
     cluster: Kubectl
-    users: demo.Users
+    users: examples.Users
     since: float
 
     def asked(self) -> dict[str, Any]:
         """What the sync service was asked, by user."""
-        users: dict[str, Any] = json.loads(self.cluster("get", "--raw", demo.STATS))["users"]
+        users: dict[str, Any] = json.loads(self.cluster("get", "--raw", examples.QUICKSTART.stats))["users"]
         return users
 
 
 @pytest.fixture(scope="module")
 def quickstart(cluster: Kubectl, operator_image: image.Image) -> Iterator[Quickstart]:
     operator = tasks.kubectl.Kubectl(cluster.kubeconfig)
-    users = demo.read_users()
-    eventually(lambda: _assert_no_longer_going(cluster), seconds=60)
+    users = examples.read_users()
+    await_gone(cluster, *NAMESPACES)
     since = time.monotonic()
-    run_steps(
-        [Step("example", "examples/quickstart", "10 s", lambda p: demo.apply(p, operator, operator_image, users))]
-    )
+    images = {"periodic-sync": operator_image.reference}
+
+    def apply(progress: Progress) -> str:
+        return examples.apply(progress, operator, examples.QUICKSTART, images)
+
+    run_steps([Step("example", "examples/quickstart", "10 s", apply)])
     restarts = operator.operator_restarts()
     yield Quickstart(cluster, users, since)
     cluster("delete", "namespace", *NAMESPACES, "--ignore-not-found", "--wait=false")
@@ -95,10 +99,3 @@ def test_every_command_of_the_readme_works(quickstart: Quickstart) -> None:
             check=False,
         )
         assert done.returncode == 0, f"this block of README.md failed:\n{block}\n{done.stdout}{done.stderr}"
-
-
-def _assert_no_longer_going(cluster: Kubectl) -> None:
-    """What an earlier run has left to be deleted is not in the way any more."""
-    found = (each["metadata"] for each in cluster.get("namespaces")["items"])
-    going = {about["name"] for about in found if "deletionTimestamp" in about}
-    assert not going & {*NAMESPACES}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cluster_support import Kubectl
+from cluster_support import Kubectl, eventually
 from live.api import Api, Object
 from live.witness import Witness
 
@@ -118,6 +118,16 @@ def staged(kubectl: Kubectl, api: Api, title: str) -> Iterator[Scene]:
     finally:
         witness.stop()
         kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def await_gone(cluster: Kubectl, *namespaces: str) -> None:
+    """Wait until what an earlier run has left to be deleted is not in the way any more."""
+
+    def are_gone() -> None:
+        found = (each["metadata"] for each in cluster.get("namespaces")["items"])
+        assert not {about["name"] for about in found if "deletionTimestamp" in about} & {*namespaces}
+
+    eventually(are_gone, seconds=60)
 
 
 def record(*, seen: timedelta = timedelta(), **more: object) -> Object:

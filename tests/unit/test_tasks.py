@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import demo, engines, image
+from tasks import engines, examples, image
 from tasks.deploying import image_fields
 from tasks.paths import DOCKERFILE, PACKAGE, ROOT
 from tasks.shell import TaskError
@@ -96,7 +96,7 @@ def test_wheels_are_fetched_for_whatever_python_the_image_has() -> None:
 
 def test_the_quickstart_has_active_and_inactive_users_whenever_it_is_made() -> None:
     now = datetime.now(UTC)
-    users = demo.read_users()
+    users = examples.read_users()
     assert len(users.active) + len(users.inactive) >= 25
     assert users.inactive
     records = {key: json.loads(value) for key, value in json.loads(users.config_map)["data"].items()}
