@@ -24,7 +24,7 @@ for process in filter(str.isdigit, os.listdir("/proc")):
     try:
         cgroup = open(f"/proc/{process}/cgroup").read()
         command = open(f"/proc/{process}/cmdline").read()
-        if uid.search(cgroup) and "periodic_sync" in command:
+        if uid.search(cgroup) and sys.argv[2] in command:
             os.kill(int(process), signal.SIGKILL)
             print(process)
     except (FileNotFoundError, ProcessLookupError):
@@ -133,11 +133,16 @@ class Killer:
 
         Returns: a moment when it was certainly dead, in seconds since the epoch.
         """
+        name, dead = pod["metadata"]["name"], self.kill_program(pod, "periodic_sync")
+        self.kubectl("delete", "pod", name, "-n", NAMESPACE, "--force", "--grace-period=0", "--wait=false")
+        return dead
+
+    def kill_program(self, pod: Object, program: str) -> float:
+        """SIGKILL to the processes of this pod in whose command that is. Returns: as `kill`."""
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-        killed = self.kubectl("exec", "killer", "--", "python3", "-c", _KILL, uid)
+        killed = self.kubectl("exec", "killer", "--", "python3", "-c", _KILL, uid, program)
         dead = time.time()
         assert killed.strip(), f"no process of pod {name} was found"
-        self.kubectl("delete", "pod", name, "-n", NAMESPACE, "--force", "--grace-period=0", "--wait=false")
         return dead
 
 
