@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import os
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from client_support import SetClock
+from cluster_support import ROOT
 from kubelet import SUCCESS, naming
 from periodic_sync.api.durations import MINUTE
 from periodic_sync.api.spec import SyncPolicySpec
@@ -238,3 +243,54 @@ async def test_a_prefix_of_another_policy_is_refused(bench: Bench, records: Redi
         with pytest.raises(StoreNotReady, match=f"belong to SyncPolicy {bench.namespace}/{NAME}"):
             await migration(other).run(wait_seconds=0, apply=True)
     assert "theirs" not in await records_of(records)
+
+
+async def test_the_command_as_people_type_it(bench: Bench, records: RedisRecords, api_server: Path) -> None:
+    operator = await with_history(bench)
+    before = await bench.snapshot()
+    names = ["--namespace", bench.namespace, "--policy", NAME, "--kubeconfig", str(api_server)]
+    to = ["--to-redis-secret", "redis", "--key-prefix", "portfolios:", "--apply", "--timeout", "1m"]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "periodic_sync.cli.main", "migrate", *names, *to),
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    ended = asyncio.create_task(process.communicate())
+
+    async def over() -> bool:
+        await operator.retried_turn()
+        await bench.kubelet.start()
+        await bench.kubelet.end(1000)
+        return ended.done()
+
+    await until(over)
+    told, said = map(bytes.decode, await ended)
+    assert process.returncode == 0, said
+    assert told.startswith("6 users are in Redis, ")
+    assert said.startswith("The policy is paused\nWaiting: ")
+    assert f"left behind: {STORE}/bad: not JSON" in said
+    states = await states_in_redis(bench, before.records)
+    assert states["u3"].last_synced == before.states["u3"].last_synced
+    spec = (await bench.client.get(SYNC_POLICIES, bench.namespace, NAME))["spec"]
+    assert (spec["enabled"], spec["store"].keys()) == (True, {"redis"})
+
+
+async def test_the_command_stopped_half_way_leaves_the_policy_as_it_was(bench: Bench, api_server: Path) -> None:
+    await with_history(bench)
+    names = ["--namespace", bench.namespace, "--policy", NAME, "--kubeconfig", str(api_server)]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "periodic_sync.cli.main", "migrate", *names),
+        *("--to-redis-secret", "redis", "--key-prefix", "portfolios:", "--apply"),
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        stderr=PIPE,
+    )
+    assert process.stderr
+    while not (await process.stderr.readline()).startswith(b"Waiting"):
+        assert not process.stderr.at_eof()
+    process.terminate()
+    said = (await process.stderr.read()).decode()
+    assert await process.wait() == 130
+    assert said == "The policy is enabled again\nperiodic-sync migrate: stopped; it can be run again\n"
+    spec = (await bench.client.get(SYNC_POLICIES, bench.namespace, NAME))["spec"]
+    assert (spec["enabled"], spec["store"].keys()) == (True, {"configMap"})
