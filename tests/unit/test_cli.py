@@ -116,5 +116,11 @@ def test_help_needs_neither_kopf_nor_the_kubernetes_client() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_the_client_library_needs_neither_unless_it_is_used() -> None:
+    code = "import sys, periodic_sync.client; print(sys.modules.keys() & {'kopf', 'kubernetes', 'rich'})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environment())
+    assert done.stdout.strip() == "set()"
+
+
 def _environment() -> dict[str, str]:
     return {"PYTHONPATH": ":".join(sys.path)}

@@ -188,6 +188,14 @@ class TestOtherWriters:
         with pytest.raises(UnknownUserError):
             await client.record_activity("u1")
 
+    async def test_one_who_was_removed_by_others_is_registered_anew_at_once(
+        self, client: Client, maps: MemoryMaps
+    ) -> None:
+        await client.register("u1", WALLET)
+        maps.store(STORE, {})
+        await client.register("u1", WALLET)
+        assert maps.data().keys() == {"u1"}
+
     async def test_others_who_never_stop_are_told(self, client: Client, maps: MemoryMaps) -> None:
         maps.before_merge = lambda patch: maps.put(STORE, "x", json.dumps(record(plan=len(maps.patches))))
         with pytest.raises(StoreUnavailableError, match="Others keep writing ConfigMap shop/user-activity"):

@@ -112,7 +112,7 @@ class LineReader:
             if not text.lstrip().startswith("{"):
                 self._columns = _header(text)
                 return None
-        fields = fields_of_json(text) if self._columns is None else _row(text, self._columns)
+        fields = fields_of_json(text.strip()) if self._columns is None else _row(text, self._columns)
         return record_of_fields(fields, now)
 
 

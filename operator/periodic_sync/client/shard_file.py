@@ -35,7 +35,7 @@ class Result(Enum):
 class ShardFile:
     """One ConfigMap of records."""
 
-    shard: Shard
+    shard: Shard = field(repr=False)
     users: Mapping[str, tuple[str, ...]]
     """Data keys by user id, of entries that can't be read as well."""
     weight: int
@@ -58,10 +58,10 @@ class ShardFile:
 class Plan:
     """What to write. data: as in a merge patch; nothing to do where it is empty. applied: None: as it is."""
 
-    data: Mapping[str, str | None]
-    applied: str | None
+    data: Mapping[str, str | None] = field(repr=False)
+    applied: str | None = field(repr=False)
     results: Sequence[Result]
-    after: ShardFile
+    after: ShardFile = field(repr=False)
 
 
 def rank(entry: Entry, now: int) -> float:

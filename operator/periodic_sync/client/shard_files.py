@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from periodic_sync.api.errors import AlreadyExistsError
 from periodic_sync.api.names import STORE_LABEL
 from periodic_sync.client.backend import Clock
-from periodic_sync.client.entries import Change, Found, Put, Remove, write
+from periodic_sync.client.entries import Active, Change, Found, Put, Remove, write
 from periodic_sync.client.shard_file import Result, ShardFile, found_in, rank, read_file
 from periodic_sync.client.shard_writer import RecordMaps, ShardWriter
 from periodic_sync.stores.base import StoreNotReady
@@ -73,9 +73,10 @@ class ShardFiles:
 
         Raises: StoreNotReady, ApiError; then some, all or none are made.
         """
-        await self.read(at_most=FRESH_SECONDS)
-        answers = dict.fromkeys(range(len(changes)), False)
-        left, is_fresh = dict(enumerate(changes)), False
+        # Activity that is exact enough is not written; whatever else is there already has to be seen there.
+        is_fresh = not all(isinstance(change, Active) for change in changes)
+        await self.read(at_most=0.0 if is_fresh else FRESH_SECONDS)
+        answers, left = dict.fromkeys(range(len(changes)), False), dict(enumerate(changes))
         for _ in range(_ROUNDS):
             results = await self._submit(left, may_create=is_fresh)
             answers |= {number: True for number, result in results.items() if result is Result.DONE}
