@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from periodic_sync.core import outcomes, protocol, transitions
+from periodic_sync.core import outcomes, protocol, rebuild, transitions
+from periodic_sync.core.batch_files import BatchFile
 from periodic_sync.core.ledger import Ledger, OpenJob, Phase
 from periodic_sync.core.protocol import Look, Step
 from periodic_sync.core.users import UserState
@@ -33,6 +34,11 @@ OTHERS = {
     "a Job that is refused or runs into its deadline": (Scope(jobs=ONE_JOB, may_expire=True, may_refuse=True), Parts()),
     "Jobs that run into their deadline": (replace(IN_TURN, may_expire=True, may_delete_by_hand=False), Parts()),
     "a deletion in the foreground": (replace(IN_TURN, deletes_in_foreground=True), Parts()),
+    "a ledger that is lost": (replace(IN_TURN, may_lose_ledger=True, may_delete_by_hand=False), Parts()),
+    "a ledger that is lost, a policy that is turned off": (
+        Scope(jobs=ONE_JOB, may_fail=False, may_lose_ledger=True),
+        Parts(),
+    ),
     "Jobs whose pods can't start": (IN_TURN, Parts(gives_up_what_has_not_started=True)),
     "pods that are on no node yet": (IN_TURN, Parts(shows_pods_to_come=True)),
 }
@@ -132,10 +138,23 @@ def _sweep_nothing(_files: frozenset[str], _ledger: Ledger) -> frozenset[str]:
     return frozenset()
 
 
+def _rebuild_without_pods(
+    files: list[BatchFile], unreadable: object, jobs: object, _running: object, **more: object
+) -> Ledger:
+    return rebuild.rebuild(files, unreadable, jobs, (), **more)  # type: ignore[arg-type]
+
+
+def _rebuild_to_create(*remains: object, **more: object) -> Ledger:
+    made = rebuild.rebuild(*remains, **more)  # type: ignore[arg-type]
+    again = (replace(job, phase=Phase.CLAIMED) if job.phase is Phase.ABANDONED else job for job in made.jobs)
+    return replace(made, jobs=tuple(again))
+
+
 RACES = replace(IN_TURN, checks_totals=False)
 CALM = replace(RACES, may_delete_by_hand=False)
 SINGLE = Scope(jobs=ONE_JOB, users=1, may_fail=False)
 WIDE = Scope(jobs=SIDE_BY_SIDE, may_fail=False, may_disable=False)
+LOSING = replace(RACES, may_lose_ledger=True)
 TWICE = "is worked on by pods of"
 
 MUTATIONS = (
@@ -204,6 +223,8 @@ MUTATIONS = (
         "but the store says",
         SINGLE,
     ),
+    Mutation("a ledger is made anew without a look at pods", Parts(rebuild=_rebuild_without_pods), TWICE, LOSING),
+    Mutation("a batch file without a Job is created", Parts(rebuild=_rebuild_to_create), TWICE, LOSING),
     Mutation("the known residue is let in", Parts(), TWICE, replace(WIDE, lets_residue_in=True)),
     Mutation(
         "a stuck Job is deleted before its batch file",

@@ -9,6 +9,7 @@ from periodic_sync.core.batch_files import BatchFile
 from periodic_sync.core.ledger import Ledger, ManualRequest, Phase, Scope
 from periodic_sync.core.objects import object_name
 from periodic_sync.core.rebuild import rebuild
+from result_support import pod
 
 FILE = file_of(batch("u1", "u2", priority=Priority.HIGH), batch("u3"))
 LATER = file_of(batch("u4"), claim=CLAIM + 5, probe=True)
@@ -18,11 +19,13 @@ def made(
     files: tuple[BatchFile, ...] = (),
     *jobs: str,
     unreadable: tuple[str, ...] = (),
+    running: tuple[str, ...] = (),
     finished: bool = False,
     **status: object,
 ) -> Ledger:
     views = [job_seen(name, finished=finished, completions=2) for name in jobs]
-    return rebuild(files, unreadable, views, status=status)
+    pods = [pod(job_name=name, unfinished=True) for name in running]
+    return rebuild(files, unreadable, views, pods, status=status)
 
 
 def test_a_new_policy_has_an_empty_ledger() -> None:
@@ -51,6 +54,16 @@ def test_a_batch_file_without_a_job_is_never_created() -> None:
 
 def test_a_finished_job_without_a_batch_file_is_history() -> None:
     assert made((), "old", finished=True).jobs == ()
+
+
+def test_a_running_pod_without_job_and_batch_file_is_waited_for() -> None:
+    """Its Job was deleted by hand and given up, and it has its grace period left."""
+    (job,) = made(running=("gone",)).jobs
+    assert (job.name, job.phase, job.open, job.sizes) == ("gone", Phase.CREATED, {0}, (0,))
+
+
+def test_the_pods_of_what_is_known_add_nothing() -> None:
+    assert made((FILE,), FILE.name, "running", running=(FILE.name, "running")) == made((FILE,), FILE.name, "running")
 
 
 def test_a_running_job_without_a_batch_file_is_waited_for() -> None:

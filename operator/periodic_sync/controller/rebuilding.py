@@ -40,7 +40,8 @@ async def rebuild_ledger(
         except ValueError as error:
             log.error("a batch file is unreadable", extra={"error": str(error)})
             unreadable.append(name)
-    ledger = rebuild(files, unreadable, sight.jobs.values(), status=status)
+    running = [pod for pod in sight.pods or () if pod.unfinished_at(sight.now)]
+    ledger = rebuild(files, unreadable, sight.jobs.values(), running, status=status)
     try:
         await ledgers.create(ledger)
     except AlreadyExistsError as error:

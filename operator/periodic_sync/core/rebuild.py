@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from periodic_sync.api.names import Priority
 from periodic_sync.core.batch_files import BatchFile
 from periodic_sync.core.ledger import Ledger, ManualRequest, OpenJob, Phase, Scope, Totals
-from periodic_sync.core.views import JobView
+from periodic_sync.core.views import JobView, PodView
 
 Status = Mapping[str, object]
 
@@ -17,22 +17,27 @@ def rebuild(
     files: Iterable[BatchFile],
     unreadable_files: Iterable[str],
     jobs: Iterable[JobView],
+    running: Iterable[PodView],
     *,
     status: Status,
 ) -> Ledger:
     """The ledger that accounts for everything that may run.
 
-    `files`, `jobs`: all of this policy that exist, by uncached reads, the files first. `unreadable_files`: names of
-    those that tell nothing. `status`: of the policy, for what only it still knows.
+    `files`, `jobs`, `running`: all of this policy that exist, by uncached reads in this order; of pods those that are
+    unfinished. `unreadable_files`: names of those that tell nothing. `status`: of the policy, for what only it still
+    knows.
 
     A batch file without a Job is abandoned, never created: the proposals of two operators that raced for one claim may
-    name the same users. A Job without a batch file is waited for, its users unknown, so that nothing else is claimed.
+    name the same users. A Job or a pod without a batch file is waited for, its users unknown, so that nothing else is
+    claimed.
     """
     by_name = {file.name: file for file in files}
     views = {job.name: job for job in jobs if job.name in by_name or not job.finished}
     opened = [file.open_job(Phase.CREATED if name in views else Phase.ABANDONED) for name, file in by_name.items()]
     opened += [_unknown(name, views[name].completions) for name in views.keys() - by_name.keys()]
     opened += [_unknown(name, 1) for name in set(unreadable_files) - by_name.keys() - views.keys()]
+    accounted = {job.name for job in opened}
+    opened += [_unknown(name, 1) for name in {pod.job_name for pod in running} - accounted]
     last_claim = max((job.claim for job in opened), default=0)
     return Ledger(
         jobs=tuple(sorted(opened, key=lambda job: job.name)),

@@ -66,6 +66,20 @@ class TestTheLedger:
         assert bench.kubelet.synced == {"u1": 1}
         assert name not in await bench.job_names()
 
+    async def test_made_again_it_waits_for_pods_of_which_nothing_else_is_left(self, bench: Bench) -> None:
+        operator, name = await running(bench, "u1")
+        await bench.orphan(JOBS, name)
+        for left in (name, ledger_name(NAME, bench.policy.uid)):
+            await bench.client.delete(CONFIG_MAPS, bench.namespace, left)
+        await operator.turn()
+        assert [job.name for job in (await bench.ledger()).jobs] == [name]
+        bench.now += MINUTE
+        await operator.turn()
+        assert await bench.job_names() == set(), "its users may still be worked on"
+        await bench.kubelet.end()
+        await bench.turns_until(operator, bench.job_names)
+        assert await bench.in_flight() == {"u1"}
+
     async def test_unreadable_it_stops_everything_and_says_what_to_do(self, bench: Bench) -> None:
         operator, name = await running(bench, "u1", "u2")
         await bench.register(active=["u3"])

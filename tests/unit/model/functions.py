@@ -9,12 +9,15 @@ from dataclasses import replace
 from itertools import combinations, product
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
+from ledger_support import job_seen
 from periodic_sync.api.names import Priority
+from periodic_sync.core.batch_files import Batch, BatchFile, BatchUser
 from periodic_sync.core.ledger import Intervals, Ledger, OpenJob, to_json
 from periodic_sync.core.outcomes import Ending, Outcome
 from periodic_sync.core.protocol import Look, Step
 from periodic_sync.core.transitions import RETURNED, SupersededError, Tally
 from periodic_sync.core.users import NEVER_SYNCED, UserState
+from result_support import pod
 from unit.model.laws import check_totals
 from unit.model.parts import Parts
 
@@ -48,6 +51,18 @@ class PodsLook(NamedTuple):
     some: bool
     unbound: bool = False
     """The unfinished ones are on no node."""
+
+
+class Remains(NamedTuple):
+    """What is there of a claim when the ledger is not."""
+
+    claim: int
+    batches: tuple[tuple[int, ...], ...]
+    has_file: bool
+    has_job: bool
+    is_finished: bool
+    runs: bool
+    """A pod of it does."""
 
 
 P = ParamSpec("P")
@@ -114,6 +129,28 @@ class Functions:
     def follow(self, ledger: int, spec: int) -> int:
         before, enabled = self.ledger(ledger), spec == ENABLED
         return self._swap(self.parts.follow_spec(before, generation=spec, enabled=enabled, intervals=INTERVALS, now=0))
+
+    @_once
+    def rebuilt(self, lost: int, remains: tuple[Remains, ...]) -> int:
+        """A ledger made anew, of what remains, by the spec as it was acted on."""
+        files = [
+            BatchFile(name_of(each.claim), each.claim, each.claim, ENABLED, tuple(map(_batch, each.batches)))
+            for each in remains
+            if each.has_file
+        ]
+        jobs = [
+            job_seen(name_of(each.claim), finished=each.is_finished, completions=len(each.batches))
+            for each in remains
+            if each.has_job
+        ]
+        running = [pod(job_name=name_of(each.claim), unfinished=True) for each in remains if each.runs]
+        made = self.parts.rebuild(files, (), jobs, running, status={})
+        before = self.ledger(lost)
+        return self._swap(
+            self.parts.follow_spec(
+                made, generation=before.generation, enabled=before.enabled, intervals=INTERVALS, now=0
+            )
+        )
 
     @_once
     def claim(self, ledger: int, claim: int, batches: tuple[tuple[int, ...], ...], generation: int) -> int | None:
@@ -281,6 +318,10 @@ def _completed(look: tuple[Any, ...], order: tuple[str, ...], indexes: int) -> I
             has_only_unbound_pods=pods.unbound,
             unfinished_indexes=pods.unfinished,
         )
+
+
+def _batch(users: tuple[int, ...]) -> Batch:
+    return Batch(tuple(BatchUser(str(user), "wallet") for user in users), Priority.MEDIUM)
 
 
 def name_of(claim: int) -> str:

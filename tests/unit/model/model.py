@@ -116,9 +116,9 @@ class Model:
             now = self._worlds.values[world]
             check_pods(now)
             steps = self._by_nature[world] = tuple(
-                Step(intern(told), self._change(world, after, lost_posts=lost_posts), (), is_fault)
+                Step(intern(told), self._change(world, after, written=written, lost_posts=lost_posts), (), is_fault)
                 for rule in self._nature.rules
-                for told, after, is_fault, lost_posts in rule(now)
+                for told, after, is_fault, written, lost_posts in rule(now)
             )
         return steps
 

@@ -143,6 +143,7 @@ class Operators:
         is_exact = (
             self.scope.checks_totals
             and turn.world.deleted_by_hand != turn.me.claim
+            and not turn.world.lost_ledger
             and not turn.claim.has_expired
             and not self.parts.gives_up_what_has_not_started
             and entry.phase is not Phase.ABANDONED

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from periodic_sync.core import outcomes, protocol, status, transitions
+from periodic_sync.core import outcomes, protocol, rebuild, status, transitions
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.protocol import Step
 from periodic_sync.core.users import UserState
@@ -24,6 +24,7 @@ class Parts:
     can_no_longer_be_claimed: Callable[..., frozenset[str]] = protocol.can_no_longer_be_claimed
     is_acknowledged: Callable[..., bool] = status.is_acknowledged
     apply: Callable[..., UserState] = outcomes.apply
+    rebuild: Callable[..., Ledger] = rebuild.rebuild
     look_order: tuple[str, str, str] = ("file", "job", "pods")
     claims_by_compare_and_swap: bool = True
     reads_ledger_before_create: bool = True

@@ -25,7 +25,7 @@ class Tidiness:
         if by_hand > 0 and self._functions.entry(world.ledger, by_hand) is None:
             by_hand = FORGOTTEN
         users = tuple(self._user(world, user, known) for user, known in enumerate(world.users))
-        return World(world.ledger, claims, users, self._is_acknowledged(world), by_hand)
+        return World(world.ledger, claims, users, self._is_acknowledged(world), world.lost_ledger, by_hand)
 
     def _is_acknowledged(self, world: World) -> bool:
         """As soon as it can be: what must not happen after it must not happen after it any later either."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from unit.model.functions import Functions
+from unit.model.functions import Functions, Remains
 
 NOT_STARTED, RUNNING, SUCCEEDED, FAILED = "-RSF"
 COMING = "C"
@@ -93,6 +93,7 @@ class World(NamedTuple):
     """What the store knows of each user: which of the states met so far."""
     is_acknowledged: bool = False
     """`enabled: false` was acknowledged."""
+    lost_ledger: bool = False
     deleted_by_hand: int = 0
     """The claim whose Job somebody deleted. -1: one that is closed by now."""
 
@@ -104,6 +105,8 @@ class Move(NamedTuple):
     sentence: str
     world: World
     is_fault: bool = False
+    written: bool = False
+    """The ledger was."""
     lost_posts: int = 0
     """Of this claim no POST that somebody means to send is ever sent."""
 
@@ -125,6 +128,8 @@ class Scope:
     """That deletion leaves the Job there until its pods are gone."""
     may_expire: bool = False
     """A Job may run into its deadline, or lose a node."""
+    may_lose_ledger: bool = False
+    """Once; it is then made anew of what is there."""
     may_refuse: bool = False
     """The API server may refuse a Job."""
     may_crash: bool = True
@@ -141,6 +146,7 @@ class Nature:
 
     def __init__(self, scope: Scope, functions: Functions) -> None:
         self.scope = scope
+        self.functions = functions
         self.open_indexes = functions.open_indexes
         self.rules: tuple[Rule, ...] = (
             self.a_post_lands,
@@ -151,6 +157,7 @@ class Nature:
             self.somebody_deletes_a_job,
             self.a_deleted_job_goes,
             self.a_job_expires,
+            self.the_ledger_is_lost,
         )
 
     def a_post_lands(self, world: World) -> Iterator[Move]:
@@ -245,6 +252,28 @@ class Nature:
             if claim.job and not claim.job.is_failing and not claim.job.is_finished:
                 failing = claim._replace(job=claim.job._replace(is_failing=True), has_expired=True)
                 yield Move(f"Job {number} runs into its deadline.", world.put(number, failing), is_fault=True)
+
+    def the_ledger_is_lost(self, world: World) -> Iterator[Move]:
+        """Whoever makes it anew reads files, Jobs and then the spec; what happens in between happens after it here: in
+        a ledger that was just made nothing is claimed and nothing is to be created."""
+        if not self.scope.may_lose_ledger or world.lost_ledger:
+            return
+        remains = tuple(
+            Remains(
+                number,
+                claim.batches,
+                has_file=claim.has_file,
+                has_job=claim.job is not None,
+                is_finished=claim.job is not None and claim.job.is_finished,
+                runs=any(True for _ in claim.runs()),
+            )
+            for number, claim in enumerate(world.claims, 1)
+            if claim.has_file or claim.job or claim.strays
+        )
+        claims = tuple(claim._replace(is_claimed=claim.is_claimed or claim.has_file) for claim in world.claims)
+        ledger = self.functions.rebuilt(world.ledger, remains)
+        after = world._replace(ledger=ledger, claims=claims, lost_ledger=True)
+        yield Move("The ledger is lost, and made anew of what is there.", after, is_fault=True, written=True)
 
 
 def _with_pod(claim: Claim, job: Job, index: int, pod: str) -> Claim:
