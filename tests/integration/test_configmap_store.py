@@ -18,10 +18,11 @@ from periodic_sync.api.errors import AlreadyExistsError, ApiError
 from periodic_sync.core.outcomes import Ending
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.config_maps import KubeConfigMaps
-from periodic_sync.kube.resources import Resource
+from periodic_sync.kube.resources import NAMESPACES, SYNC_POLICIES
 from periodic_sync.stores import configmap
 from periodic_sync.stores.base import Owner, Store, StoreNotReady
 from periodic_sync.stores.configmap import MOST_SHARDS, ConfigMapStore, Snapshot
+from policy_support import MINIMAL_SPEC, policy_body
 from store_contract import NOW, WALLET, StoreContract, folded, outcome, record, synced
 from store_support import Object, Watched
 
@@ -76,15 +77,21 @@ class ConfigMapBench:
         return {name.partition("-state-")[2]: await self.maps.get(self.namespace, name) for name in names}
 
 
+async def new_owner(client: KubeClient, namespace: str, name: str = "portfolios") -> Owner:
+    """A policy that exists, or the garbage collector would take the state away. Made anew if it is there."""
+    await client.delete(SYNC_POLICIES, namespace, name)
+    made = await client.create(SYNC_POLICIES, namespace, policy_body(MINIMAL_SPEC, name=name, namespace=namespace))
+    return Owner(name, made["metadata"]["uid"])
+
+
 @pytest.fixture
 async def bench(client: KubeClient) -> AsyncIterator[ConfigMapBench]:
     namespace = f"store-{secrets.token_hex(4)}"
-    namespaces = Resource("/api/v1", "namespaces")
-    await client.create(namespaces, None, {"metadata": {"name": namespace}})  # type: ignore[arg-type]
-    bench = ConfigMapBench(KubeConfigMaps(client), namespace, Owner("portfolios", f"uid-{secrets.token_hex(8)}"))
+    await client.create(NAMESPACES, None, {"metadata": {"name": namespace}})  # type: ignore[arg-type]
+    bench = ConfigMapBench(KubeConfigMaps(client), namespace, await new_owner(client, namespace))
     await bench.create(STORE)
     yield bench
-    await client.delete(namespaces, None, namespace)  # type: ignore[arg-type]
+    await client.delete(NAMESPACES, None, namespace)  # type: ignore[arg-type]
 
 
 class TestContract(StoreContract):
@@ -260,8 +267,8 @@ async def test_applying_many_outcomes_is_one_write_and_needs_no_reading_afterwar
     assert bench.watched.requests["get"] == 0
 
 
-async def test_state_objects_belong_to_the_policy_and_are_readable(bench: ConfigMapBench) -> None:
-    bench.owner = Owner("p" * 40, "8f14e45f-ceea-467f-a0e6-1b5d2d7c4f11")
+async def test_state_objects_belong_to_the_policy_and_are_readable(bench: ConfigMapBench, client: KubeClient) -> None:
+    bench.owner = await new_owner(client, bench.namespace, "p" * 40)
     store = bench.open()
     await store.apply([outcome(f"user-{n:04d}", claim=NOW + n) for n in range(3_000)])
     await store.apply([outcome("u1")])
@@ -280,9 +287,9 @@ async def test_state_objects_belong_to_the_policy_and_are_readable(bench: Config
     assert parts["journal"]["data"]["users"] == f'{{"claim":{NOW},"users":["u1"]}}\n'
 
 
-async def test_a_policy_made_again_starts_afresh(bench: ConfigMapBench) -> None:
+async def test_a_policy_made_again_starts_afresh(bench: ConfigMapBench, client: KubeClient) -> None:
     await bench.open().apply([outcome("u1")])
-    bench.owner = Owner(bench.owner.name, "another-uid")
+    bench.owner = await new_owner(client, bench.namespace)
     store = bench.open()
     assert (await store.read(NOW)).states == {}
     await store.apply([outcome("u2")])
