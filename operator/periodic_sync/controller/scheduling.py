@@ -1,8 +1,10 @@
 """Plan and claim: from the users as they are to the Jobs that sync them."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from periodic_sync.api.names import Reason
 from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.controller.claiming import claim
 from periodic_sync.controller.creating import JobMaker
@@ -128,15 +130,17 @@ def _named(asked: Asked | None, ledger: Ledger) -> frozenset[str]:
 
 def counts(made: Plan) -> Counts:
     """The plan's count of users, as it is once its Jobs are claimed."""
-    planned: Mapping[str, bool] = {
-        user.record.user_id: user.reason in DUE for job in made.jobs for batch in job.batches for user in batch.users
-    }
+    planned = [user.reason for job in made.jobs for batch in job.batches for user in batch.users]
     counters = made.counters
+    by_reason = Counter(counters.by_reason)
+    by_reason.subtract(planned)
+    by_reason[Reason.IN_FLIGHT] += len(planned)
     return Counts(
         total=counters.total,
         active=counters.active,
         stale=counters.stale,
-        due=counters.due - sum(planned.values()),
+        due=counters.due - sum(reason in DUE for reason in planned),
         in_flight=counters.in_flight + len(planned),
         next_due=made.next_due,
+        by_reason=by_reason,
     )

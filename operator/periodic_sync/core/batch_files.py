@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from periodic_sync.api.names import Priority, Role
-from periodic_sync.core.batches import PlannedBatch
+from periodic_sync.api.names import Priority, Reason, Role
+from periodic_sync.core.batches import PlannedBatch, PlannedUser
 from periodic_sync.core.ledger import OpenJob, Phase
 from periodic_sync.core.objects import Object, PolicyRef, metadata, object_name
 
@@ -25,6 +25,13 @@ MOST_USERS = 1000
 _T = TypeVar("_T")
 
 
+class Due(NamedTuple):
+    """Since when a user was due by the clock when it was claimed (ms), and how urgent it was by itself."""
+
+    at: int
+    priority: Priority
+
+
 @dataclass(frozen=True, slots=True)
 class BatchUser:
     """One user of a batch as its worker sees it, and the request that this sync answers."""
@@ -35,6 +42,8 @@ class BatchUser:
     """Tokens to sync; empty: all of them."""
     request: int | None = None
     """The record's `syncRequestedAt` as it was when claimed."""
+    due: Due | None = None
+    """None: it was due for another reason, or nobody can tell since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +95,16 @@ class BatchFile:
 def planned(batch: PlannedBatch, *, whole: bool) -> Batch:
     """A planned batch as it is written. `whole`: all of the policy's active users are in it."""
     users = (
-        BatchUser(it.record.user_id, it.record.wallet, it.tokens, it.record.sync_requested_at) for it in batch.users
+        BatchUser(it.record.user_id, it.record.wallet, it.tokens, it.record.sync_requested_at, _due(it))
+        for it in batch.users
     )
     return Batch(tuple(users), batch.priority, whole)
+
+
+def _due(user: PlannedUser) -> Due | None:
+    if user.due_at is None:
+        return None
+    return Due(user.due_at, Priority.HIGH if user.reason is Reason.DUE_STALE else Priority.MEDIUM)
 
 
 def new_batch_file(
@@ -143,9 +159,13 @@ def _worker_text(policy: PolicyRef, name: str, index: int, batch: Batch) -> str:
 
 
 def _kept(batch: Batch) -> Object:
-    """What settling needs. Requests by position: an id may be long, and the file has a limit."""
+    """What settling needs. Users by position: an id may be long, and the file has a limit."""
     requests = {str(at): user.request for at, user in enumerate(batch.users) if user.request is not None}
-    return {"whole": batch.whole, "requests": requests}
+    due: dict[str, dict[str, int]] = {}
+    for at, user in enumerate(batch.users):
+        if user.due is not None:
+            due.setdefault(user.due.priority, {})[str(at)] = user.due.at
+    return {"whole": batch.whole, "requests": requests, "due": due}
 
 
 def _dump(value: object) -> str:
@@ -193,19 +213,33 @@ def _read(name: str, data: Mapping[str, Any], policy: PolicyRef) -> BatchFile:
 
 def _read_batch(shown: Object, kept: object) -> Batch:
     users, requests = _get(shown, "users", list), _get(kept, "requests", dict)
+    due = _read_due(kept)
     if not 0 < len(users) <= MOST_USERS:
         raise ValueError(f"a batch has 1 to {MOST_USERS} users")
     return Batch(
-        users=tuple(_read_user(user, at, requests) for at, user in enumerate(users)),
+        users=tuple(_read_user(user, at, requests, due) for at, user in enumerate(users)),
         priority=Priority(_get(shown, "priority", str)),
         whole=_get(kept, "whole", bool),
     )
 
 
-def _read_user(user: object, at: int, requests: Mapping[str, Any]) -> BatchUser:
+def _read_due(kept: object) -> dict[str, Due]:
+    """By position. An operator of an earlier version wrote none."""
+    if not isinstance(kept, dict) or "due" not in kept:
+        return {}
+    by_priority = _get(kept, "due", dict)
+    return {
+        str(at): Due(_get(by_priority[priority], at, int), priority)
+        for priority in (Priority.HIGH, Priority.MEDIUM)
+        if priority in by_priority
+        for at in _get(by_priority, priority, dict)
+    }
+
+
+def _read_user(user: object, at: int, requests: Mapping[str, Any], due: Mapping[str, Due]) -> BatchUser:
     request = _get(requests, str(at), int) if str(at) in requests else None
     tokens = tuple(map(str, _get(user, "tokens", list)))
-    return BatchUser(_get(user, "id", str), _get(user, "wallet", str), tokens, request)
+    return BatchUser(_get(user, "id", str), _get(user, "wallet", str), tokens, request, due.get(str(at)))
 
 
 def _load(data: Mapping[str, Any], key: str) -> Object:

@@ -29,6 +29,8 @@ class PlannedUser(NamedTuple):
     """Those to sync; none: all."""
     reason: Reason
     """Its Due code; NotDue for one that is taken along, BackingOff for one that is in a probe."""
+    due_at: int | None = None
+    """Since when it is due by the clock; None: it is due for another reason, or nobody can tell since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ class _Open:
     def add(self, candidate: Candidate) -> bool:
         """Whether the user was taken: a batch is full by number of users or by size of its file."""
         record = candidate.case.record
-        user = PlannedUser(record, tokens_to_sync(record, candidate.case.state), candidate.decision.reason)
+        tokens = tokens_to_sync(record, candidate.case.state)
+        user = PlannedUser(record, tokens, candidate.decision.reason, _due_since(candidate))
         size = _bytes_of(user)
         if self.room <= 0 or (self.users and self.size + size > BATCH_FILE_LIMIT):
             return False
@@ -187,6 +190,17 @@ def group(batches: Iterable[PlannedBatch], batches_per_job: int) -> tuple[Planne
         jobs[-1].append(batch)
         size += batch.file_bytes
     return tuple(PlannedJob(tuple(job)) for job in jobs)
+
+
+def _due_since(candidate: Candidate) -> int | None:
+    """When its due time was, for one that is due by the clock.
+
+    One that was never synced, or that was by a clock that has been set back since, only counts as due from now on.
+    """
+    case, decision = candidate
+    last = case.state.last_synced
+    is_by_clock = decision.reason in (Reason.DUE_REGULAR, Reason.DUE_STALE)
+    return case.due_at if is_by_clock and last is not None and last < case.due_at else None
 
 
 def _bytes_of(user: PlannedUser) -> int:

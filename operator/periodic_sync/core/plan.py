@@ -68,6 +68,11 @@ class Plan:
     def is_market_open(self) -> bool:
         return self.tick.zone(None).is_open
 
+    @property
+    def interval(self) -> int:
+        """The policy's own that holds now."""
+        return self.tick.zone(None).interval
+
     def explain(self, record: UserRecord, state: UserState) -> Decision:
         """The one reason code of a user as this plan leaves it: its Due code, or what it is held by."""
         decision = judge(examine(record, state, self.tick), self.tick)

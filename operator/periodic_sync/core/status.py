@@ -4,11 +4,11 @@ Counters are recomputed each time and never incremented. A condition keeps its t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from periodic_sync.api.names import Condition
+from periodic_sync.api.names import Condition, Reason
 from periodic_sync.core.ledger import Breaker, Ledger, Phase, Refusal
 
 Status = dict[str, Any]
@@ -45,6 +45,8 @@ class Counts:
     due: int
     in_flight: int
     next_due: int | None
+    by_reason: Mapping[Reason, int] = field(default_factory=dict)
+    """Every user under exactly one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Findings:
     store: str | None = None
     """None: unknown, since the spec could not be read."""
     is_market_hours: bool | None = None
+    interval: int | None = None
+    """The policy's own that holds now, in milliseconds."""
     ledger: Ledger | None = None
     counts: Counts | None = None
     """None: unknown, since the store could not be read; the last known stay."""
@@ -105,6 +109,11 @@ def fold(previous: Status, found: Findings) -> Status:
     return {key: value for key, value in status.items() if value is not None}
 
 
+def ready_reason(found: Findings) -> str:
+    """The reason of the condition Ready: one of `READY_REASONS`."""
+    return (_ready(found) if found.enabled else _switched_off(found, is_acknowledged=True))[1]
+
+
 def is_acknowledged(ledger: Ledger, generation: int) -> bool:
     """Whether the spec of that generation is in force: it is the ledger's, and, when that disables the policy, no claim
     made before can still become a Job."""
@@ -141,6 +150,15 @@ def format_instant(milliseconds: int) -> str:
 
 _NOT_READ = ("Unknown", "NotRead", "The store has not been read yet")
 _RUNNING = frozenset({"Scheduling", "WorkerFailing", "JobRefused"})
+READY_REASONS = (
+    "Scheduling",
+    "Paused",
+    "StoreNotReady",
+    "WorkerFailing",
+    "JobRefused",
+    "RebuildingLedger",
+    "Stalled",
+)
 
 
 def _from_ledger(ledger: Ledger) -> Status:
