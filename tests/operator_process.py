@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from cluster_support import ROOT
+from scraping import Scrape
 from turns_support import until
 
 PATIENCE = 60  # seconds until a process that should have ended is called hung; nothing is measured by it
@@ -56,6 +57,13 @@ class OperatorProcess:
             async with aiohttp.ClientSession() as session, session.get(address) as answer:
                 return (answer.status, await answer.text()) == (200, "ok\n")
         return False
+
+    async def scrape(self, accept: str = "") -> Scrape:
+        """What `/metrics` says."""
+        address = f"http://127.0.0.1:{self.port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(address, headers={"Accept": accept}) as answer:
+            assert answer.status == 200, await answer.text()
+            return Scrape(await answer.text())
 
     @property
     def _started(self) -> Process:

@@ -13,6 +13,7 @@ import yaml
 from cluster_support import ROOT, Kubectl, eventually
 from live.api import Api, Object
 from live.counting import claims, jobs_of, recount, users_of
+from live.operator import Operator
 from live.scene import LABEL, Scene, every, merged, spec, staged
 from live.service import SyncService
 from tasks import image
@@ -134,6 +135,25 @@ def test_finished_jobs_beyond_the_history_limits_are_deleted(shop: Shop) -> None
     assert len(jobs_of(scene.witness, "pruned")) >= 9
     scene.patch({"enabled": False}, "pruned")
     eventually(lambda: _assert_finished_jobs(scene, 2), seconds=60)
+
+
+def test_the_leaders_metrics_tell_what_the_status_does_and_name_nobody(shop: Shop, operator: Operator) -> None:
+    shop.await_rounds("pruned", 3)
+    scene = shop.scene
+    scene.patch({"enabled": False}, "pruned")
+    owner = {"namespace": scene.namespace, "policy": "pruned"}
+
+    def they_agree() -> None:
+        status, told = scene.status("pruned"), operator.scrape_leader()
+        assert told.value("periodic_sync_user_syncs_total", **owner, result="synced") == status["usersSynced"] > 0
+        assert told.value("periodic_sync_active_users", **owner) == status["activeUsers"] == USERS
+        assert told.value("periodic_sync_in_flight_users", **owner) == status["inFlightUsers"] == 0
+        assert told.nonzero("periodic_sync_policy_state", "state", **owner) == {"Paused": 1}
+        assert told.value("periodic_sync_due_lag_seconds_count", **owner, priority="medium")
+        assert "0x" not in told.text
+        assert not [user for user in shop.users("pruned") if user in told.text]
+
+    eventually(they_agree, seconds=60)
 
 
 def test_one_user_who_breaks_the_worker_is_found_by_halving_and_the_others_are_synced(shop: Shop) -> None:

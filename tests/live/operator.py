@@ -9,6 +9,7 @@ from datetime import datetime
 
 from cluster_support import Kubectl, eventually
 from live.api import Api, Object
+from scraping import Scrape
 
 NAMESPACE = "periodic-sync"
 SELECTOR = "app.kubernetes.io/name=periodic-sync"
@@ -82,6 +83,17 @@ class Operator:
     def health(self) -> list[str]:
         """What the liveness probe of each pod is answered."""
         return [self.api.text(f"{PODS}/{pod['metadata']['name']}:8080/proxy/healthz") for pod in self.ready_pods()]
+
+    def scrape_leader(self) -> Scrape:
+        """What `/metrics` of the leader says."""
+        return self._scrape(self.leader())
+
+    def scrape_standbys(self) -> list[Scrape]:
+        leader = self.leader()["metadata"]["name"]
+        return [self._scrape(pod) for pod in self.ready_pods() if pod["metadata"]["name"] != leader]
+
+    def _scrape(self, pod: Object) -> Scrape:
+        return Scrape(self.api.text(f"{PODS}/{pod['metadata']['name']}:8080/proxy/metrics"))
 
     def scale(self, replicas: int) -> None:
         self.kubectl("scale", "deployment/periodic-sync", f"--replicas={replicas}")

@@ -59,3 +59,9 @@ def store_name(spec: StoreSpec) -> str:
     if spec.config_map is not None:
         return f"ConfigMap/{spec.config_map.name}"
     return f"Redis/{spec.redis.url_secret_ref.name}" if spec.redis is not None else ""
+
+
+def store_kind(spec: StoreSpec) -> str:
+    if spec.config_map is not None:
+        return "configmap"
+    return "redis" if spec.redis is not None else "none"

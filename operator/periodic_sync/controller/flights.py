@@ -18,6 +18,7 @@ from periodic_sync.core.protocol import Look, Step, ended_indexes, next_step
 from periodic_sync.core.status import Obstacle
 from periodic_sync.kube.parallel import results
 from periodic_sync.kube.policy_objects import Identity, PolicyObjects, identity
+from periodic_sync.telemetry.protocol import PolicyTelemetry
 
 MOST_ROUNDS = 4
 """Abandon, delete the file, look, close: what is not done by then goes on in the next turn."""
@@ -30,11 +31,11 @@ log = logging.getLogger(__name__)
 class Flights:
     """Lives as long as its policy's loop, and remembers what need not be read twice: a batch file never changes."""
 
-    def __init__(self, objects: PolicyObjects, policy: PolicyRef) -> None:
+    def __init__(self, objects: PolicyObjects, policy: PolicyRef, telemetry: PolicyTelemetry) -> None:
         self._objects = objects
         self._policy = policy
         self._files: dict[str, BatchFile] = {}
-        self._landings = Landings(policy)
+        self._landings = Landings(policy, telemetry)
         self._starts = Starts()
 
     @property

@@ -9,12 +9,14 @@ from periodic_sync.controller.sight import Sight
 from periodic_sync.controller.users import Users
 from periodic_sync.core import transitions
 from periodic_sync.core.batch_files import BatchFile
+from periodic_sync.core.landed import Lag, batch_end, lags_of
 from periodic_sync.core.ledger import Ledger, OpenJob, Phase
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.outcomes import Outcome
 from periodic_sync.core.results import End, Judgement, end_of, judge, outcomes, tally
 from periodic_sync.core.transitions import Tally
 from periodic_sync.core.users import UserState
+from periodic_sync.telemetry.protocol import PolicyTelemetry
 
 USERS_TOLD = 20
 """Failed users of one batch that are named in the log."""
@@ -29,13 +31,15 @@ class _Landing:
     outcomes: tuple[Outcome, ...]
     tally: Tally
     judgement: Judgement
+    lags: tuple[Lag, ...] = ()
 
 
 class Landings:
     """The indexes of one policy that ended and are not closed yet."""
 
-    def __init__(self, policy: PolicyRef) -> None:
+    def __init__(self, policy: PolicyRef, telemetry: PolicyTelemetry) -> None:
         self._policy = policy
+        self._telemetry = telemetry
         self._landed: dict[tuple[str, int], _Landing] = {}
         self._stored: set[tuple[str, int]] = set()
         """Those whose outcomes the store has."""
@@ -69,18 +73,20 @@ class Landings:
         return {index: tally for index, tally in self.tallies(job, indexes).items() if tally not in plain}
 
     def tell(self, job: OpenJob, indexes: Iterable[int], now: int) -> None:
-        """Log how these ended, once they are closed."""
+        """How these ended, once they are closed."""
         for index in indexes:
             landing = self._landed[job.name, index]
+            priority, size, took = job.priorities[index], job.sizes[index], now - job.claimed_at
+            self._telemetry.batch_ended(batch_end(priority, size, landing.tally, took=took, lags=landing.lags))
             where = {"policy": f"{self._policy.namespace}/{self._policy.name}", "batch": f"{job.name}-{index}"}
             log.info(
                 "batch done",
                 extra={
                     **where,
-                    "users": job.sizes[index],
+                    "users": size,
                     "synced": landing.tally.synced,
                     "failed": landing.tally.failed,
-                    "seconds": round((now - job.claimed_at) / SECOND, 1),
+                    "seconds": round(took / SECOND, 1),
                     "why": landing.judgement.why,
                 },
             )
@@ -108,7 +114,7 @@ def _judge(job: OpenJob, index: int, file: BatchFile | None, sight: Sight, state
     batch = file.batches[index]
     judgement = judge(batch.users, end, [pod for pod in sight.pods_of(job.name) if pod.index == index])
     ended = outcomes(file, index, judgement.verdict, ended_at=sight.now)
-    return _Landing(ended, tally(batch, judgement.verdict, ended, states), judgement)
+    return _Landing(ended, tally(batch, judgement.verdict, ended, states), judgement, lags_of(batch, ended))
 
 
 def _without_file(job: OpenJob, index: int, end: End) -> _Landing:

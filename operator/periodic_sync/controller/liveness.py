@@ -1,6 +1,9 @@
-"""Is scheduling still progressing? What the liveness probe asks, and what restarts the operator when it is not."""
+"""Is scheduling still progressing? What the liveness probe asks, and what restarts the operator when it is not. The
+metrics are served beside it."""
 
+import asyncio
 import time
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -32,15 +35,30 @@ def stuck(policies: Policies, elector: Elector | None, *, now: float) -> list[st
     return found
 
 
-async def serve(policies: Policies, elector: Elector | None, *, host: str, port: int) -> web.AppRunner:
-    """Answer `GET /healthz` until the runner is cleaned up: 200 `ok`, or 500 with what is stuck."""
+Expose = Callable[[str], tuple[bytes, str]]
+"""From a scrape's Accept header to the answer and its content type."""
+
+
+async def serve(
+    policies: Policies, elector: Elector | None, *, host: str, port: int, expose: Expose | None = None
+) -> web.AppRunner:
+    """Answer until the runner is cleaned up: `GET /healthz` with 200 `ok`, or 500 with what is stuck; `GET /metrics`
+    with what `expose` says."""
 
     async def healthz(_: web.Request) -> web.Response:
         found = stuck(policies, elector, now=time.monotonic())
         return web.Response(status=500 if found else 200, text="\n".join(found or ["ok"]) + "\n")
 
+    async def metrics(request: web.Request) -> web.Response:
+        assert expose is not None
+        # In a thread, since with many policies the text takes longer to write than a turn may be held up.
+        text, content_type = await asyncio.to_thread(expose, request.headers.get("Accept", ""))
+        return web.Response(body=text, headers={"Content-Type": content_type})
+
     app = web.Application()
     app.router.add_get("/healthz", healthz)
+    if expose is not None:
+        app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()

@@ -13,6 +13,7 @@ from typing import Protocol
 from periodic_sync.api.durations import SECOND
 from periodic_sync.api.errors import ApiError, ConflictError
 from periodic_sync.core.transitions import SupersededError
+from periodic_sync.telemetry.protocol import SILENT, PolicyTelemetry, TurnOutcome
 
 TICK = 10 * SECOND
 SHORTEST_REST_SECONDS = 0.05
@@ -70,10 +71,14 @@ class Trouble:
 class PolicyLoop:
     """Runs one policy's turns until stopped, or until the policy is gone."""
 
-    def __init__(self, name: str, policy: Scheduled, trouble: Trouble | None = None) -> None:
+    def __init__(
+        self, name: str, policy: Scheduled, trouble: Trouble | None = None, telemetry: PolicyTelemetry = SILENT
+    ) -> None:
         """`trouble`: what has kept this policy from being scheduled until now."""
         self.name = name
         self._policy = policy
+        self._telemetry = telemetry
+        self._outcome = TurnOutcome.OK
         self._woken = asyncio.Event()
         self._stopping = False
         self._pause = FIRST_PAUSE_SECONDS
@@ -104,6 +109,7 @@ class PolicyLoop:
                 self.last_ended = time.monotonic()
                 self.turn_began = None
             took = self.last_ended - began
+            self._telemetry.turn_ended(self._outcome, took)
             log.debug("turn ended", extra={"policy": self.name, "milliseconds": round(took * 1000, 1)})
             if until is None:
                 continue
@@ -113,6 +119,7 @@ class PolicyLoop:
 
     async def _one_turn(self, began: float) -> float | None:
         """Returns: when the next turn is, in monotonic seconds, unless woken; None: at once."""
+        self._outcome = TurnOutcome.OK
         try:
             schedule = await self._policy.turn()
             await self._tell_recovery()
@@ -120,13 +127,16 @@ class PolicyLoop:
             raise
         except (ConflictError, SupersededError) as conflict:
             self._conflicts += 1
+            self._outcome = TurnOutcome.CONFLICT
             if self._conflicts < CONFLICTS_IN_A_ROW:
                 log.debug("lost a race", extra={"policy": self.name, "error": str(conflict)})
                 return None
             return self._after_trouble(f"lost {self._conflicts} races in a row: {conflict}")
         except ApiError as error:
+            self._outcome = TurnOutcome.TROUBLE
             return self._after_trouble(str(error))
         except Exception as error:
+            self._outcome = TurnOutcome.FAULT
             log.exception("turn failed", extra={"policy": self.name})
             return self._after_trouble(f"a fault of the operator itself, see its log: {error!r}")
         self._pause, self._conflicts = FIRST_PAUSE_SECONDS, 0

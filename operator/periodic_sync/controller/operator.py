@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 import kopf
+from prometheus_client import disable_created_metrics
 
 from periodic_sync import __version__
-from periodic_sync.controller import liveness, logs, watching
+from periodic_sync.controller import event_loop, liveness, logs, watching
 from periodic_sync.controller.election import Elector, new_identity
 from periodic_sync.controller.policies import Policies
 from periodic_sync.controller.store_watch import StoreWatch
@@ -24,6 +25,7 @@ from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
 from periodic_sync.kube.kopf_session import server_of, session_of
 from periodic_sync.kube.leases import Leases
+from periodic_sync.telemetry.recorder import Metrics
 
 GRACE_SECONDS = 30.0
 """How long turns that run may take to end. Whatever is cut off is taken up by the next operator."""
@@ -55,7 +57,9 @@ async def run(options: Options) -> int:
     logs.set_up(style=options.log_format, level=options.log_level)
     host = os.environ.get("POD_NAME") or os.uname().nodename
     lease = lease_of(options, os.environ.get("POD_NAMESPACE", "")) if options.leader_election else None
-    async with connected(options.kubeconfig) as client:
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # each counter would tell its time of creation, to nobody
+    metrics = Metrics()
+    async with connected(options.kubeconfig, metrics.request_ended) as client:
         store_watch = StoreWatch(client, namespace=options.namespace)
         services = Services(
             client=client,
@@ -64,14 +68,18 @@ async def run(options: Options) -> int:
             reporter=host,
             open_store=partial(open_store, client),
             store_watch=store_watch,
+            telemetry=metrics,
         )
         policies = Policies(
-            client, lambda policy, wake: PolicyTurns(policy, services, wake), namespace=options.namespace
+            client,
+            lambda policy, wake: PolicyTurns(policy, services, wake),
+            namespace=options.namespace,
+            telemetry=metrics,
         )
         elector = Elector(Leases(client, *lease), new_identity(host), policies, _clock) if lease else None
-        probe = await liveness.serve(policies, elector, host=options.host, port=options.port)
+        probe = await liveness.serve(policies, elector, expose=metrics.expose, host=options.host, port=options.port)
         try:
-            return await _Process(client, policies, store_watch, elector, options).run()
+            return await _Process(client, policies, store_watch, elector, metrics, options).run()
         finally:
             await probe.cleanup()
 
@@ -103,6 +111,7 @@ class _Process:
     policies: Policies
     store_watch: StoreWatch
     elector: Elector | None
+    metrics: Metrics
     options: Options
 
     async def run(self) -> int:
@@ -112,6 +121,7 @@ class _Process:
         parts = [
             asyncio.create_task(self.policies.keep_listing(), name="list of policies"),
             asyncio.create_task(self.store_watch.run(), name="watch of the stores"),
+            asyncio.create_task(event_loop.watch(self.metrics.woke_late), name="watch of the event loop"),
         ]
         election = asyncio.create_task(self._lead(), name="election")
         watch = asyncio.create_task(self._watch(stop, ready), name="kopf")

@@ -12,6 +12,7 @@ from periodic_sync.controller.loop import PolicyLoop, Scheduled, Trouble
 from periodic_sync.core.objects import LONGEST_POLICY_NAME, PolicyRef
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.resources import SYNC_POLICIES
+from periodic_sync.telemetry.protocol import SILENT, PolicyTelemetry, Telemetry
 
 RESYNC_SECONDS = 30.0
 LIST_AGAIN_SECONDS = 2.0
@@ -44,11 +45,13 @@ class Policies:
         begin: Callable[[PolicyRef, Callable[[], None]], Scheduled],
         *,
         namespace: str | None = None,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         """`begin(policy, wake)` makes what has the turns. `namespace`: the only one that is served; None: all."""
         self._client = client
         self._begin = begin
         self._namespace = namespace
+        self._telemetry = telemetry
         self._running: dict[str, _Running] = {}
         self._essences: dict[str, tuple[object, ...]] = {}
         self._leading = asyncio.Event()
@@ -110,18 +113,21 @@ class Policies:
         `trouble`: what kept everybody from it until now.
         """
         self._trouble = trouble
+        self._telemetry.leads(True)
         self._leading.set()
         self._list_now.set()
 
     async def rest(self) -> None:
         """From now on somebody else schedules. Turns that don't end within `REST_SECONDS` are cut off."""
         self._leading.clear()
+        self._telemetry.leads(False)
         await self._end_loops(within_seconds=REST_SECONDS)
 
     async def stop(self, *, within_seconds: float) -> None:
         """Let the turns that run end, for at most that long; begin no other."""
         self._stopping = True
         await self._end_loops(within_seconds=within_seconds)
+        self._telemetry.leads(False)
 
     async def _end_loops(self, *, within_seconds: float) -> None:
         for running in self._running.values():
@@ -142,19 +148,21 @@ class Policies:
             log.error("the policy's name is too long", extra={"policy": policy.name, "at_most": LONGEST_POLICY_NAME})
             return
         scheduled = self._begin(policy, lambda: self._wake(policy.uid))
-        loop = PolicyLoop(f"{policy.namespace}/{policy.name}", scheduled, self._trouble)
-        task = asyncio.create_task(self._run(policy, loop, scheduled), name=f"policy {loop.name}")
+        telemetry = self._telemetry.policy(policy)
+        loop = PolicyLoop(f"{policy.namespace}/{policy.name}", scheduled, self._trouble, telemetry)
+        task = asyncio.create_task(self._run(policy, loop, scheduled, telemetry), name=f"policy {loop.name}")
         self._running[policy.uid] = _Running(loop, task)
 
     def _wake(self, uid: str) -> None:
         if uid in self._running:
             self._running[uid].loop.wake()
 
-    async def _run(self, policy: PolicyRef, loop: PolicyLoop, scheduled: Scheduled) -> None:
+    async def _run(self, policy: PolicyRef, loop: PolicyLoop, scheduled: Scheduled, telemetry: PolicyTelemetry) -> None:
         log.info("initialised", extra={"policy": loop.name, "uid": policy.uid})
         try:
             await loop.run()
         finally:
+            telemetry.close()
             await scheduled.stopped()
             self._running.pop(policy.uid, None)
             log.info("policy is no longer scheduled", extra={"policy": loop.name, "uid": policy.uid})

@@ -9,13 +9,22 @@ read.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from periodic_sync.api.errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError, TooLargeError
 from periodic_sync.api.names import Role
 from periodic_sync.api.policy import InvalidPolicyError, SyncPolicy
 from periodic_sync.api.spec import Store as StoreSpec
 from periodic_sync.controller.creating import JobMaker
-from periodic_sync.controller.findings import Draft, blocked_by, is_enabled, note_users, store_name, unknown_zone
+from periodic_sync.controller.findings import (
+    Draft,
+    blocked_by,
+    is_enabled,
+    note_users,
+    store_kind,
+    store_name,
+    unknown_zone,
+)
 from periodic_sync.controller.flights import Flights
 from periodic_sync.controller.housekeeping import tidy
 from periodic_sync.controller.loop import PolicyGoneError, Schedule
@@ -39,6 +48,7 @@ from periodic_sync.kube.policy_objects import PolicyObjects
 from periodic_sync.kube.resources import SYNC_POLICIES
 from periodic_sync.stores.base import Store
 from periodic_sync.stores.unsupported import UnsupportedStore
+from periodic_sync.telemetry.protocol import SILENT, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +64,7 @@ class Services:
     """The operator's own name, such as its pod's."""
     open_store: Callable[[PolicyRef, StoreSpec], Store]
     store_watch: StoreWatch
+    telemetry: Telemetry = SILENT
 
 
 class PolicyTurns:
@@ -63,12 +74,13 @@ class PolicyTurns:
         """`wake`: asks for a turn, because something changed that the turns read."""
         self._policy = policy
         self._services = services
+        self._telemetry = services.telemetry.policy(policy)
         self._objects = PolicyObjects(services.client, policy.namespace, policy.name, policy.uid)
         name = ledger_name(policy.name, policy.uid)
         self._ledgers = Ledgers(services.client, metadata(policy, name, role=Role.LEDGER))
         self._events = PolicyEvents(services.client, policy, services.reporter, services.clock)
         self._reporter = Reporter(services.client, policy, self._events, services.clock)
-        self._flights = Flights(self._objects, policy)
+        self._flights = Flights(self._objects, policy, self._telemetry)
         self._scheduling = Scheduling(self._flights, self._events, Storyteller(policy), services.clock)
         self._wake = wake
         self._store: tuple[StoreSpec, Store] | None = None
@@ -84,8 +96,10 @@ class PolicyTurns:
             wake_at = await self._work(body, draft, version)
         except (ForbiddenError, InvalidError, TooLargeError) as error:
             draft.note(stalled=Obstacle("RequestRefused", f"The API server refuses what the operator asks: {error}"))
+            self._telemetry.found(draft.found)
             await self._reporter.report(body, draft.found)
             raise
+        self._telemetry.found(draft.found)
         return Schedule(now, earliest(wake_at, await self._reporter.report(body, draft.found)))
 
     async def stopped(self) -> None:
@@ -165,7 +179,8 @@ class PolicyTurns:
         maker, no_maker = await self._maker(policy)
         no_zone = unknown_zone(policy)
         draft.note(stalled=no_zone or no_maker)
-        users = Users(await self._open_store(policy.spec.store))
+        told = partial(self._telemetry.store_asked, store_kind(policy.spec.store))
+        users = Users(await self._open_store(policy.spec.store), told)
         await users.read(now, known=ledger.ledger.store)
         if users.report is not None:
             ledger.stage(transitions.know_store(ledger.ledger, users.report.identity))
@@ -177,7 +192,7 @@ class PolicyTurns:
             is_blocked = draft.found.rebuilding is not None
             scheduled = await self._scheduling.run(policy, ledger, users, maker, is_blocked=is_blocked, now=now)
         if scheduled is not None:
-            draft.note(counts=counts(scheduled), is_market_hours=scheduled.is_market_open)
+            draft.note(counts=counts(scheduled), is_market_hours=scheduled.is_market_open, interval=scheduled.interval)
         await ledger.commit()
         draft.note(ledger=ledger.ledger)
         await self._tidy(policy, ledger, sight, users, now)

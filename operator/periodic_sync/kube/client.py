@@ -21,6 +21,7 @@ from periodic_sync.api.errors import (
     TooLargeError,
     UnavailableError,
 )
+from periodic_sync.kube.observing import Observation, RequestObserver, silent
 from periodic_sync.kube.resources import Resource
 
 Object = dict[str, Any]
@@ -53,8 +54,9 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 class KubeClient:
     """Requests to one API server. Every method raises an `ApiError`, and `UnavailableError` where nothing is known."""
 
-    def __init__(self, api: ApiClient) -> None:
+    def __init__(self, api: ApiClient, observe: RequestObserver = silent) -> None:
         self.api = api
+        self._observe = observe
 
     async def get(self, resource: Resource, namespace: str | None, name: str, *, metadata_only: bool = False) -> Object:
         accept = METADATA_ONLY if metadata_only else "application/json"
@@ -198,13 +200,15 @@ class KubeClient:
     ) -> Object:
         query = [*query, ("fieldManager", FIELD_MANAGER)] if method in ("POST", "PUT", "PATCH") else list(query)
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
-        response = await self._open(method, path, query, accept, body=body, content_type=content_type, timeout=timeout)
-        try:
-            text = await response.read()
-        except (TimeoutError, aiohttp.ClientError) as error:
-            raise UnavailableError(_why(error)) from error
-        if response.status >= 400:
-            raise _error(response.status, text)
+        more: dict[str, Any] = {"body": body, "content_type": content_type, "timeout": timeout}
+        with Observation(self._observe, method, path):
+            response = await self._open(method, path, query, accept, **more)
+            try:
+                text = await response.read()
+            except (TimeoutError, aiohttp.ClientError) as error:
+                raise UnavailableError(_why(error)) from error
+            if response.status >= 400:
+                raise _error(response.status, text)
         try:
             answer: Object = json.loads(text)
         except ValueError as error:

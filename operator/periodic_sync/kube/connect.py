@@ -8,13 +8,14 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from periodic_sync.kube.client import KubeClient
+from periodic_sync.kube.observing import RequestObserver, silent
 
 MANY_CONNECTIONS = 512
 """A watch holds a connection for its whole life, so the pool must be larger than the policies are many."""
 
 
 @asynccontextmanager
-async def connected(kubeconfig: str | None = None) -> AsyncIterator[KubeClient]:
+async def connected(kubeconfig: str | None = None, observe: RequestObserver = silent) -> AsyncIterator[KubeClient]:
     """A client for as long as the block runs.
 
     `kubeconfig`: a file; without one, the pod's service account, else $KUBECONFIG, else ~/.kube/config.
@@ -28,4 +29,4 @@ async def connected(kubeconfig: str | None = None) -> AsyncIterator[KubeClient]:
     else:
         await config.load_kube_config(config_file=kubeconfig, client_configuration=settings)
     async with ApiClient(configuration=settings) as api:
-        yield KubeClient(api)
+        yield KubeClient(api, observe)

@@ -1,0 +1,1 @@
+"""What the operator tells machines about itself: a protocol that its edges speak, and Prometheus metrics behind it."""

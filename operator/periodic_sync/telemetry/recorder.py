@@ -1,0 +1,91 @@
+"""Telemetry kept as Prometheus metrics, in a registry of its own."""
+
+import time
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+
+from periodic_sync import __version__
+from periodic_sync.core.objects import PolicyRef
+from periodic_sync.core.plan import MOST_OPEN_JOBS
+from periodic_sync.telemetry import definitions as d
+from periodic_sync.telemetry.policy import PolicyMetrics
+
+M = TypeVar("M", bound=MetricWrapperBase)
+
+
+class Metrics:
+    """All metrics of one operator. See `Telemetry` and, for what requests tell, `RequestObserver`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._made = {each.name: _make(each, self.registry) for each in d.ALL}
+        self._policies: dict[tuple[str, str], PolicyMetrics] = {}
+        self._is_leading = False
+        self.gauge(d.BUILD_INFO).labels(__version__).set(1)
+        self.gauge(d.OPEN_JOBS_LIMIT).set(MOST_OPEN_JOBS)
+
+    def gauge(self, definition: d.Definition) -> Gauge:
+        return self._get(definition, Gauge)
+
+    def counter(self, definition: d.Definition) -> Counter:
+        return self._get(definition, Counter)
+
+    def histogram(self, definition: d.Definition) -> Histogram:
+        return self._get(definition, Histogram)
+
+    def _get(self, definition: d.Definition, kind: type[M]) -> M:
+        made = self._made[definition.name]
+        if not isinstance(made, kind):
+            raise TypeError(f"{definition.name} is a {definition.kind}")
+        return made
+
+    def leads(self, is_leading: bool) -> None:
+        """See `Telemetry`."""
+        if is_leading != self._is_leading:
+            self.counter(d.LEADER_TRANSITIONS).inc()
+        self._is_leading = is_leading
+        self.gauge(d.LEADER).set(is_leading)
+
+    def policy(self, policy: PolicyRef) -> PolicyMetrics:
+        """See `Telemetry`."""
+        name = policy.namespace, policy.name
+        there = self._policies.get(name)
+        if there is None or there.about.uid != policy.uid:
+            if there is not None:
+                there.close()  # it was deleted, and its loop has not ended yet
+            self._policies[name] = PolicyMetrics(policy, self, time.time)
+        return self._policies[name]
+
+    def forget(self, policy: PolicyRef) -> None:
+        """All of its series go."""
+        del self._policies[policy.namespace, policy.name]
+        for definition in d.ALL:
+            if definition.is_of_a_policy:
+                labels = {"namespace": policy.namespace, "policy": policy.name}
+                self._made[definition.name].remove_by_labels(labels)
+
+    def request_ended(self, verb: str, resource: str, status: int, seconds: float) -> None:
+        """See `RequestObserver`."""
+        code = f"{status // 100}xx" if status else "none"
+        self.histogram(d.REQUEST_DURATION).labels(verb, resource, code).observe(seconds)
+        if status == 409:
+            self.counter(d.CONFLICTS).labels(verb, resource).inc()
+
+    def woke_late(self, seconds: float) -> None:
+        self.histogram(d.LOOP_LAG).observe(seconds)
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """What a scrape is answered. `accept`: its header. Returns: the text, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+
+def _make(definition: d.Definition, registry: CollectorRegistry) -> MetricWrapperBase:
+    about = definition.name, definition.help, definition.labels
+    if definition.kind is d.Kind.HISTOGRAM:
+        return Histogram(*about, buckets=definition.buckets, registry=registry)
+    return (Counter if definition.kind is d.Kind.COUNTER else Gauge)(*about, registry=registry)
