@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from localcluster.errors import LocalClusterError
 from localcluster.locks import exclusive
+from localcluster.paths import cache_root
 from localcluster.progress import step
 
 CNI_PLUGINS = Path("/usr/lib/cni")
@@ -107,19 +109,7 @@ def _install(packages: list[str]) -> None:
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"installing Debian packages: {' '.join(packages)}", "20 to 60 s"):
         for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-            command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments]
-            result = subprocess.run(
-                command,
-                env=quiet,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_INSTALL_SECONDS,
-                check=False,
-            )
-            if result.returncode != 0:
-                tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-8:])
-                raise LocalClusterError(f"'{' '.join(command)}' failed:\n{tail}")
+            _run(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments], env=quiet)
 
 
 def from_python_index(package: str, target: Path, usually: str) -> None:
@@ -133,3 +123,47 @@ def from_python_index(package: str, target: Path, usually: str) -> None:
     if result.returncode != 0:
         raise LocalClusterError(f"'{' '.join(command)}' failed:\n{result.stderr.strip()[-800:]}")
     draft.replace(target)
+
+
+def out_of_debian(package: str, file: str) -> Path | None:
+    """One file of a Debian package, in the cache: nothing is installed, so that no service of it is started.
+
+    Returns: None where this is not Debian. Raises: LocalClusterError where it can't be had.
+    """
+    target = cache_root() / "debian" / package / file
+    if target.exists() or shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        return target if target.exists() else None
+    with exclusive(f"debian-{package}", _INSTALL_SECONDS), tempfile.TemporaryDirectory() as folder:
+        if not target.exists():
+            _unpack(package, Path(folder))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(Path(folder) / "unpacked" / file, target.with_name(f"{target.name}.new"))
+            target.with_name(f"{target.name}.new").replace(target)
+    return target
+
+
+def _unpack(package: str, folder: Path) -> None:
+    with step(f"fetching {package} from Debian", "10 s"):
+        commands: list[list[str]] = [["apt-get", "-q", "download", package]]
+        if os.geteuid() == 0:
+            commands.insert(0, ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update"])
+        for command in commands:
+            _run(command, folder)
+        [archive] = folder.glob("*.deb")
+        _run(["dpkg-deb", "-x", str(archive), str(folder / "unpacked")], folder)
+
+
+def _run(command: list[str], folder: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_INSTALL_SECONDS,
+        check=False,
+    )
+    if result.returncode != 0:
+        tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-8:])
+        raise LocalClusterError(f"'{' '.join(command)}' failed:\n{tail}")

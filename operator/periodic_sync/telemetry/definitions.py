@@ -170,5 +170,17 @@ USER_SYNCS = _counter(
 TURNS = _counter("turns", "Turns of the policy's loop, by how they ended.", *_OWNER, "outcome")
 TURN_DURATION = _histogram("turn_duration", _TURNS, "How long turns took, however they ended.", *_OWNER)
 
+_NARROWER: Mapping[tuple[str, str], tuple[str, ...]] = {
+    (USER_SYNCS.name, "result"): USER_RESULTS,
+    (DUE_LAG.name, "priority"): DUE_PRIORITIES,
+    (CLAIM_LAG.name, "priority"): DUE_PRIORITIES,
+}
+
+
+def values_of(definition: Definition, label: str) -> tuple[str, ...]:
+    """All values that a label may have with this metric; none where there is no list of them."""
+    return _NARROWER.get((definition.name, label), VALUES.get(label, ()))
+
+
 ALL: tuple[Definition, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Definition))
 """In the order above."""
