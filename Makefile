@@ -14,7 +14,7 @@ KEEP ?=
 ARGS ?=
 export ENGINE IMAGE STORE KEEP ARGS
 
-TASKS := demo test bench cluster deploy image lint crds lock venv clean
+TASKS := demo test bench cluster deploy image lint crds metrics lock venv clean
 .PHONY: help $(TASKS)
 
 help: ## this list
@@ -29,6 +29,7 @@ image: ## only the image
 bench: ## the Redis store beside bare commands, 5 min; benchmarks/run measures the operator on a cluster
 lint: ## ruff, mypy, import contracts, shell syntax
 crds: ## crds/ again from the models
+metrics: ## docs/metrics.md again from the definitions
 lock: ## requirements/ again from pyproject.toml
 venv: ## only the Python environment .venv
 clean: ## delete the clusters made here, .build and .cluster; .venv and the cache stay

@@ -82,6 +82,11 @@ def crds() -> int:
     return show([VENV / "bin" / "python", "-m", "periodic_sync.api.crd"], env={"PYTHONPATH": "operator"})
 
 
+def metrics() -> int:
+    run_steps([venv.step()])
+    return show([VENV / "bin" / "python", "-m", "periodic_sync.telemetry.reference"], env={"PYTHONPATH": "operator"})
+
+
 def clean() -> None:
     cleaning.run(engines.choose(os.environ.get("ENGINE", "")))
 
@@ -95,6 +100,7 @@ TASKS: dict[str, Callable[[], int | None]] = {
     "image": build_image,
     "lint": lambda: run_steps([venv.step(), lint.step()]),
     "crds": crds,
+    "metrics": metrics,
     "lock": lambda: run_steps([venv.step(), lock.step("--upgrade" in _arguments())]),
     "venv": lambda: run_steps([venv.step()]),
     "clean": clean,
