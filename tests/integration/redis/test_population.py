@@ -17,7 +17,7 @@ from periodic_sync.core.ledger import (
     Scope,
 )
 from periodic_sync.core.outcomes import Ending, Outcome
-from periodic_sync.core.plan import Plan, User, plan, plan_for, with_cohorts
+from periodic_sync.core.plan import User, plan, plan_for
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
 from periodic_sync.stores.redis import stretches, upkeep
@@ -26,6 +26,7 @@ from periodic_sync.stores.redis.keys import QUEUE
 from periodic_sync.stores.redis.scripts import FLOOR
 from periodic_sync.stores.redis.urls import parse_url
 from redis_bench import RedisBench
+from redis_plans import difference, planned, requesting, told
 from redis_support import Server
 from scheduling import NOON, instant, ledger_of, policy
 
@@ -110,34 +111,6 @@ def situations(count: int) -> Iterator[tuple[list[User], Tick]]:
         )
 
 
-async def planned(bench: RedisBench, tick: Tick) -> Plan:
-    """As the controller does it."""
-    store = bench.open()
-    await store.read(tick.now)
-    active = await store.active(tick.now - tick.spec.thresholds.active)
-    tick, cohorts = with_cohorts(tick, active)
-    return plan_for(await store.population(tick), tick, cohorts)
-
-
-def told(result: Plan) -> dict[str, object]:
-    """All of a plan that matters, in words that can be compared."""
-    counters = result.counters
-    return {
-        "jobs": [
-            [(batch.priority, sorted(user.record.user_id for user in batch.users)) for batch in job.batches]
-            for job in result.jobs
-        ],
-        "order": [user.record.user_id for job in result.jobs for batch in job.batches for user in batch.users],
-        "counts": (counters.total, counters.active, counters.stale, counters.due, counters.in_flight),
-        "requested": counters.requested,
-        "reasons": {reason: count for reason, count in counters.by_reason.items() if count},
-        "hold": result.hold,
-        "next": result.next_due,
-        "cohorts": result.cohorts,
-        "unknown": result.unknown_users,
-    }
-
-
 @pytest.mark.parametrize("first", range(0, 300, 50))
 async def test_it_is_the_plan_that_all_users_make(bench: RedisBench, first: int) -> None:
     wrong: list[str] = []
@@ -153,15 +126,6 @@ async def test_it_is_the_plan_that_all_users_make(bench: RedisBench, first: int)
                 + ", ".join(f"{k}: {found[k]} is not {expected[k]}" for k in found if found[k] != expected[k])
             )
     assert not wrong, "\n".join(wrong)
-
-
-async def everyone(bench: RedisBench) -> list[User]:
-    return [(user.record, user.state) async for user in bench.records.users()]
-
-
-async def difference(bench: RedisBench, tick: Tick) -> str:
-    expected, found = told(plan(await everyone(bench), tick)), told(await planned(bench, tick))
-    return ", ".join(f"{key}: {found[key]} is not {expected[key]}" for key in found if found[key] != expected[key])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -215,10 +179,6 @@ async def test_with_little_room_the_stalest_are_read_and_the_others_counted(benc
     await store.read(NOON)
     assert len((await store.population(tick)).users) < 100
     assert not await difference(bench, tick)
-
-
-def requesting(spec: SyncPolicySpec, scope: Scope, now: int) -> Tick:
-    return Tick(spec, ledger_of(spec, request=ManualRequest("t", scope, 100)), now)
 
 
 @pytest.mark.parametrize(("scope", "asked"), [(Scope.ALL, 300), (Scope.ACTIVE, 200)])

@@ -1,6 +1,6 @@
 """Questions to the sorted sets, asked together in one script: how many there are in a range, or who is first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,8 @@ from periodic_sync.stores.redis.keys import Keys
 from periodic_sync.stores.redis.scripts import LOOK
 
 ALL = -1
+AT_ONCE = 5_000
+"""Questions in one script: with thousands of classes there are more than a server takes as one command."""
 
 Found = list[tuple[float, str]]
 """Scores and members, lowest score first."""
@@ -18,6 +20,8 @@ Found = list[tuple[float, str]]
 class Questions:
     """Ask any number, then `put` them: each one's answer goes to who asked."""
 
+    passed_over: Collection[str] = ()
+    """Whoever asks for the first of some has no use for these."""
     _args: list[Argument] = field(default_factory=list)
     _takers: list[Callable[[Any], None]] = field(default_factory=list)
 
@@ -33,17 +37,18 @@ class Questions:
         self._takers.append(take)
 
     def first(self, key: int, low: float, high: float, most: int, take: Callable[[Found], None]) -> None:
-        """The first of these, at most so many; `ALL`: all."""
+        """The first of these, at most so many; `ALL`: all, also who is passed over."""
         if low <= high and most:
             self._args += (key, _score(low), _score(high), most)
             self._takers.append(lambda answer: take(_found(answer)))
 
     async def put(self, commands: Commands, keys: Keys) -> None:
         """Raises: StoreNotReady."""
-        if not self._takers:
-            return
-        for take, answer in zip(self._takers, await commands.run(LOOK, keys.shared, self._args), strict=True):
-            take(answer)
+        for start in range(0, len(self._takers), AT_ONCE):
+            takers, asked = self._takers[start : start + AT_ONCE], self._args[4 * start : 4 * (start + AT_ONCE)]
+            args = (len(self.passed_over), *self.passed_over, *asked)
+            for take, answer in zip(takers, await commands.run(LOOK, keys.shared, args), strict=True):
+                take(answer)
 
 
 async def count(commands: Commands, keys: Keys, key: int, low: float, high: float) -> int:

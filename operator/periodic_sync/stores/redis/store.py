@@ -129,7 +129,8 @@ class RedisStore:
     async def _look(self, meta: Meta, tick: Tick) -> tuple[Look, ReadUsers]:
         look = Look(tick, meta.classes, _room(tick))
         for step in (look.begin, look.go_on):
-            ask = Questions()
+            # Whoever is in flight stays where they were until their batch ends, in front of those who may be claimed.
+            ask = Questions(tick.in_flight.keys())
             step(ask)
             await ask.put(self._commands, self._keys)
         wanted = look.worth_reading() | tick.in_flight.keys() | tick.named

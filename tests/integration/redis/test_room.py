@@ -1,0 +1,82 @@
+"""With room for few, whoever may be claimed is found behind those who may not."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from periodic_sync.api.durations import MINUTE
+from periodic_sync.api.names import Priority
+from periodic_sync.core.ledger import OpenJob, Scope
+from periodic_sync.core.tick import Tick
+from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
+from periodic_sync.stores.redis import questions
+from periodic_sync.stores.redis.connection import Connection
+from periodic_sync.stores.redis.urls import parse_url
+from redis_bench import RedisBench
+from redis_plans import difference, planned, requesting
+from redis_support import Server
+from scheduling import NOON, ledger_of, policy
+
+
+@pytest.fixture
+async def bench(shared_server: Server) -> AsyncIterator[RedisBench]:
+    connection = Connection(parse_url(shared_server.url))
+    yield RedisBench(connection)
+    await connection.close()
+
+
+def flying(*user_ids: str) -> Tick:
+    """All of them are in one batch, and there is room for one more."""
+    spec = policy(batchSize=10, jobs={"maxConcurrentBatches": 2})
+    size = len(user_ids)
+    job = OpenJob("job-9", 9, NOON, priorities=(Priority.HIGH,), sizes=(size,), open=frozenset({0}))
+    return Tick(spec, ledger_of(spec, jobs=(job,)), NOON, in_flight=dict.fromkeys(user_ids, NOON))
+
+
+async def test_the_stalest_who_are_in_flight_are_not_in_front_of_others(bench: RedisBench) -> None:
+    ids = [f"u{n:02}" for n in range(60)]
+    await bench.fill(
+        (UserRecord(u, "0x1", NOON), UserState(NOON - 50 * MINUTE + n * 100, 5, 5)) for n, u in enumerate(ids)
+    )
+    tick = flying(*ids[:40])
+    assert (await planned(bench, tick)).claimed == set(ids[40:50])
+    assert not await difference(bench, tick)
+
+
+async def test_nor_are_those_who_were_asked_for(bench: RedisBench) -> None:
+    ids = [f"u{n:02}" for n in range(30)]
+    await bench.fill((UserRecord(u, "0x1", NOON), UserState(NOON, 5, 5)) for u in ids)
+    await bench.records.request_sync({user_id: NOON + n for n, user_id in enumerate(ids)})
+    assert (await planned(bench, flying(*ids[:15]))).claimed == set(ids[15:25])
+
+
+async def test_nor_those_who_failed_or_are_queued(bench: RedisBench) -> None:
+    ids = [f"u{n:02}" for n in range(30)]
+    await bench.fill(
+        (UserRecord(u, "0x1", NOON), UserState(NOON, 5, 5, failures=1, failed_at=NOON - MINUTE)) for u in ids
+    )
+    tick = flying(*ids[:15])
+    assert len((await planned(bench, tick)).claimed) == 10
+    request = requesting(tick.spec, Scope.ALL, NOON).ledger.request
+    tick = Tick(tick.spec, ledger_of(tick.spec, jobs=tick.ledger.jobs, request=request), NOON, tick.in_flight)
+    assert len((await planned(bench, tick)).claimed) == 10
+
+
+async def test_nor_does_who_went_along_hide_who_comes_due_next(bench: RedisBench) -> None:
+    ids = [f"u{n:02}" for n in range(30)]
+    synced = NOON - 5 * MINUTE + 100
+    await bench.fill((UserRecord(u, "0x1", NOON), UserState(synced + n * 100, 5, 5)) for n, u in enumerate(ids))
+    tick = flying(*ids[:15])
+    made = await planned(bench, tick)
+    assert made.next_due == NOON + 1_600
+    assert not await difference(bench, tick)
+
+
+async def test_more_questions_than_one_script_takes_are_put_in_several(
+    bench: RedisBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "AT_ONCE", 7)
+    records = [UserRecord(f"u{n}", "0x1", NOON, interval=n * MINUTE) for n in range(1, 30)]
+    await bench.fill((record, NEVER_SYNCED) for record in records)
+    spec = policy()
+    assert not await difference(bench, Tick(spec, ledger_of(spec), NOON))
