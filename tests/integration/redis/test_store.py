@@ -8,8 +8,10 @@ from periodic_sync.core.plan import plan_for
 from periodic_sync.stores.base import StoreNotReady
 from periodic_sync.stores.redis.commands import Script
 from periodic_sync.stores.redis.connection import Connection
+from periodic_sync.stores.redis.scripts import SET_ASIDE
 from periodic_sync.stores.redis.urls import parse_url
 from redis_bench import RedisBench
+from redis_interrupted import Interrupted
 from redis_support import RedisCluster, SentinelSetup, Server
 from scheduling import tick_of
 from store_contract import NOW, WALLET, StoreContract, outcome
@@ -82,6 +84,14 @@ class TestUsersWhoCantBeRead:
         await bench.register(["u1"])
         assert (await bench.open().read(NOW)).skipped == 0
         assert await self.planned(bench) == {"u1"}
+
+    async def test_removed_as_they_are_set_aside_they_leave_no_trace(self, bench: RedisBench) -> None:
+        await bench.register(["u1"])
+        await self.damage(bench, "u1", "interval", "often")
+        meddling = Interrupted(bench.commands, SET_ASIDE, "u1", lambda: bench.remove("u1"))
+        assert await self.planned(RedisBench(meddling, bench.prefix)) == set()
+        assert meddling.has_happened
+        assert (await bench.open().read(NOW)).skipped == 0
 
     async def test_mended_by_hand_they_are_well(self, bench: RedisBench) -> None:
         await bench.register(["u1"])

@@ -7,6 +7,7 @@ counted by sorted sets that keep them in order. What is where: docs/redis-store.
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from periodic_sync.core.due import examine, requested_in_bulk
+from periodic_sync.core.ledger import Scope
 from periodic_sync.core.limits import limits
 from periodic_sync.core.outcomes import Outcome
 from periodic_sync.core.outcomes import apply as fold
@@ -94,6 +95,8 @@ class RedisStore:
             await self._upkeep.index(misplaced)
             await self._upkeep.unqueue(unmeant)
             await self._upkeep.set_aside(found.broken, tick.now)
+        if tick.request is not None and tick.request.scope is not Scope.NAMED and not (look.tallies.queued or unqueued):
+            unqueued = await self._upkeep.unwalked(tick.request.token)
         users = {user_id: user for user_id, user in found.users.items() if user.record.last_active <= tick.now + AHEAD}
         return Population(list(users.values()), take_census(look, users, tick, unqueued=unqueued))
 

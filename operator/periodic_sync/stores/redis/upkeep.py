@@ -82,6 +82,15 @@ class Upkeep:
             cursor = await self._enqueue(request.token, request.claim, cursor, after, [each for _, each in found])
         return 0 if cursor == END else await self._seen(int(cursor), INFINITE)
 
+    async def unwalked(self, token: str) -> int:
+        """How many a request that nobody is queued for has not come to, by what the store says now.
+
+        An operator with an older ledger may have dropped the queue since `queue`: then all. Raises: StoreNotReady.
+        """
+        command = ("HMGET", self._keys.meta, "queue:token", "queue:cursor")
+        (state,) = await self._commands.read(self._keys.meta, [command])
+        return 0 if state == [token.encode(), END.encode()] else await self._seen(-INFINITE, INFINITE)
+
     async def unqueue(self, user_ids: Iterable[str]) -> None:
         """Take these out of the queue. Raises: StoreNotReady."""
         for ids in pieces(user_ids):

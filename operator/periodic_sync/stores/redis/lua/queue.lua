@@ -15,7 +15,8 @@ redis.call('HSET', META, 'queue:token', token, 'queue:claim', claim, 'queue:curs
 for place = SHARED + 1, #KEYS do
   local at = (place - SHARED) * 2 + 3
   local user, id, slice = KEYS[place], ARGV[at], tonumber(ARGV[at + 1])
-  if before ~= '' and (tonumber(redis.call('HGET', user, 'outcome')) or 0) <= claim then
+  local unserved = before ~= '' and (tonumber(redis.call('HGET', user, 'outcome')) or 0) <= claim
+  if unserved and redis.call('ZSCORE', SEEN, id) then -- else removed meanwhile, and nobody would ever serve them
     redis.call('ZADD', QUEUE, 0, id)
     some_are_queued = true
   end
