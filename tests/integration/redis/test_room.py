@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from periodic_sync.api.durations import MINUTE
+from periodic_sync.api.durations import HOUR, MINUTE
 from periodic_sync.api.names import Priority
-from periodic_sync.core.ledger import OpenJob, Scope
+from periodic_sync.core.ledger import PROBE_EVERY, Breaker, OpenJob, Scope
+from periodic_sync.core.outcomes import Ending, Outcome
+from periodic_sync.core.plan import plan_for
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
 from periodic_sync.stores.redis import questions
@@ -80,3 +82,39 @@ async def test_more_questions_than_one_script_takes_are_put_in_several(
     await bench.fill((record, NEVER_SYNCED) for record in records)
     spec = policy()
     assert not await difference(bench, Tick(spec, ledger_of(spec), NOON))
+
+
+async def test_a_crowd_who_cant_be_synced_is_not_all_that_probes_try(bench: RedisBench) -> None:
+    await bench.fill((UserRecord(f"bad-{n}", "0x1", NOON), NEVER_SYNCED) for n in range(100))
+    await bench.fill((UserRecord(f"good-{n}", "0x1", NOON), UserState(NOON - HOUR, 5, 5)) for n in range(30))
+    spec, store, now = policy(batchSize=10), bench.open(), NOON
+    for claim in range(100, 110):
+        now += PROBE_EVERY
+        ledger = ledger_of(spec, breaker=Breaker(failed_batches=3), last_claim=claim - 1)
+        await store.read(now)
+        probed = plan_for(await store.population(Tick(spec, ledger, now)), Tick(spec, ledger, now), None).claimed
+        if any(user_id.startswith("good") for user_id in probed):
+            return
+        await store.apply([Outcome(user_id, Ending.UNBLAMED, claim, now, now, len(probed)) for user_id in probed])
+    pytest.fail("the probes never try those who were synced before")
+
+
+async def test_whoever_failed_before_the_clock_was_set_back_does_not_wait_for_it(bench: RedisBench) -> None:
+    failed = UserState(NOON - 2 * HOUR, 5, 5, failures=2, failed_at=NOON + 3 * HOUR)
+    await bench.fill((UserRecord(f"u{n}", "0x1", NOON), failed) for n in range(30))
+    spec = policy()
+    assert not await difference(bench, Tick(spec, ledger_of(spec), NOON))
+
+
+async def test_of_all_who_were_synced_before_the_clock_was_set_back_no_more_are_read_than_claimed(
+    bench: RedisBench,
+) -> None:
+    synced = (UserState(NOON + HOUR + n * 100, 5, 5) for n in range(300))
+    await bench.fill((UserRecord(f"u{n}", "0x1", NOON), state) for n, state in enumerate(synced))
+    spec = policy(batchSize=10, jobs={"maxConcurrentBatches": 1})
+    store, tick = bench.open(), Tick(spec, ledger_of(spec), NOON)
+    await store.read(NOON)
+    population = await store.population(tick)
+    assert len(population.users) <= 160
+    made = plan_for(population, tick, None)
+    assert (len(made.claimed), made.counters.due) == (10, 300)

@@ -12,6 +12,7 @@ from itertools import islice
 
 from periodic_sync.core.cutoffs import Cutoffs, UserClass, cutoffs, is_spread
 from periodic_sync.core.due import due_times
+from periodic_sync.core.outcomes import LONGEST_BACK_OFF
 from periodic_sync.core.spread import PLACES
 from periodic_sync.core.tick import CLOCK_SKEW, Tick
 from periodic_sync.stores.records import AHEAD
@@ -26,11 +27,16 @@ SPREAD = 200
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many users are worth reading: of the due, of those who may go along, and of those who back off."""
+    """How many users are worth reading: of the due, of those who may go along, and of those who back off.
+
+    latest: of the due those who were synced last, for a probe. It blames nobody, so that the first stay the first: were
+    there nobody else to try it with, a crowd who can't be synced would keep the breaker open for ever.
+    """
 
     due: int
     along: int
     backing_off: int = 0
+    latest: int = 0
 
 
 @dataclass(slots=True)
@@ -88,6 +94,8 @@ class Look:
         """How many there are of each kind, and who is due for other reasons than the last sync."""
         tick, tallies = self.tick, self.tallies
         active_since = tick.now - tick.spec.thresholds.active
+        # Nobody waits for longer: who seems to was seen to fail before the clock was set back, and is due.
+        longest = tick.now + LONGEST_BACK_OFF + CLOCK_SKEW
         for name, key, low, high in (
             ("total", SEEN, -INFINITE, INFINITE),
             ("active", SEEN, active_since, INFINITE),
@@ -96,7 +104,8 @@ class Look:
             ("asked", ASKED, -INFINITE, INFINITE),
             ("queued", QUEUE, -INFINITE, INFINITE),
             ("retry_due", RETRY, -INFINITE, tick.now),
-            ("backing_off", RETRY, tick.now + 1, INFINITE),
+            ("retry_due", RETRY, longest + 1, INFINITE),
+            ("backing_off", RETRY, tick.now + 1, longest),
         ):
             ask.count(key, low, high, lambda number, name=name: tallies.count(name, number))  # type: ignore[misc]
         ask.both(ASKED, QUEUE, lambda number: tallies.count("asked_and_queued", number))
@@ -107,7 +116,8 @@ class Look:
         ask.first(ASKED, -INFINITE, INFINITE, self.room.due, self._look_at)
         ask.first(QUEUE, -INFINITE, INFINITE, self.room.due, self._look_at_queued)
         ask.first(RETRY, -INFINITE, tick.now, self.room.due, self._look_at)
-        ask.first(RETRY, tick.now + 1, INFINITE, max(1, self.room.backing_off), self._look_at)
+        ask.first(RETRY, longest + 1, INFINITE, self.room.due, self._look_at)
+        ask.first(RETRY, tick.now + 1, longest, max(1, self.room.backing_off), self._look_at)
 
     def go_on(self, ask: Questions) -> None:
         """Everything that goes by the last sync. Raises: UnknownTimeZoneError."""
@@ -136,13 +146,17 @@ class Look:
         due, perhaps = surely(limits.due.sure), possibly(limits.due.possible)
         if shelf.kind is Kind.QUEUED:
             ask.first(DUE, base, base + perhaps, self.room.due, self._look_at)
+        if shelf.kind in (Kind.REGULAR, Kind.QUEUED):
+            ask.last(DUE, base, base + due, -(-self.room.latest // SLICES), self._look_at)
         if not is_regular:
             return
         future = possibly(self.tick.now + CLOCK_SKEW)
-        ask.count(DUE, base, base + due, lambda count: self.tallies.count("due", count))
+        # Whoever was synced later than that is due: the clock was set back.
+        for low, high in ((0, due), (future + 1, UNITS - 1)):
+            ask.count(DUE, base + low, base + high, lambda count: self.tallies.count("due", count))
         ask.first(DUE, base, base + due, self.room.due, self.due.append)
         ask.first(DUE, base + due + 1, base + perhaps, ALL, self._doubt)
-        ask.first(DUE, base + max(perhaps, future) + 1, base + UNITS - 1, ALL, self._doubt)
+        ask.first(DUE, base + future + 1, base + UNITS - 1, self.room.due, self._look_at)
         if is_spread(users, self.tick):
             ask.first(DUE, base + perhaps + 1, base + future, SPREAD, lambda found: self._spread(users, found))
         else:

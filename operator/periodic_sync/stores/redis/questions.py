@@ -42,6 +42,12 @@ class Questions:
             self._args += (key, _score(low), _score(high), most)
             self._takers.append(lambda answer: take(_found(answer)))
 
+    def last(self, key: int, low: float, high: float, most: int, take: Callable[[Found], None]) -> None:
+        """The last of these, last one first, at most so many, also who is passed over."""
+        if low <= high and most:
+            self._args += (key, _score(low), _score(high), f"last {most}")
+            self._takers.append(lambda answer: take(_found(answer)))
+
     async def put(self, commands: Commands, keys: Keys) -> None:
         """Raises: StoreNotReady."""
         for start in range(0, len(self._takers), AT_ONCE):

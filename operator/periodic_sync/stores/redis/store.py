@@ -163,7 +163,7 @@ def _room(tick: Tick) -> Room:
     allowed, size = limits(tick), tick.spec.batch_size
     due = min(allowed.batches * size, allowed.users, MOST_DUE)
     if allowed.is_probe:
-        return Room(PROBED * due, along=0, backing_off=PROBED * due)
+        return Room(PROBED * due, along=0, backing_off=PROBED * due, latest=PROBED * due)
     return Room(due, along=min(due, size))
 
 

@@ -1,7 +1,7 @@
 -- Counts, and members in the order of their scores. ARGV: how many ids follow that are of no interest, these; then for
 -- each question: the place of the key, the lowest and the highest score, and how many other members with their scores
--- are wanted; 0: only how many there are, -1: all, of interest or not. Or 'both' and the place of another key: how many
--- are in the two.
+-- are wanted; 0: only how many there are, -1: all, of interest or not, 'last' and a number: so many of the last, of
+-- interest or not. Or 'both' and the place of another key: how many are in the two.
 
 local passed_over, count = {}, tonumber(ARGV[1])
 for at = 2, 1 + count do passed_over[ARGV[at]] = true end
@@ -24,10 +24,13 @@ end
 local answers = {}
 for at = 2 + count, #ARGV, 4 do
   local key, low, high, most = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local last = string.match(most, '^last (%d+)$')
   if most == 'both' then
     answers[#answers + 1] = redis.call('ZINTERCARD', 2, key, KEYS[tonumber(low)])
   elseif most == '0' then
     answers[#answers + 1] = redis.call('ZCOUNT', key, low, high)
+  elseif last then
+    answers[#answers + 1] = redis.call('ZREVRANGEBYSCORE', key, high, low, 'WITHSCORES', 'LIMIT', 0, last)
   elseif most == '-1' or count == 0 then
     answers[#answers + 1] = redis.call('ZRANGEBYSCORE', key, low, high, 'WITHSCORES', 'LIMIT', 0, most)
   else
