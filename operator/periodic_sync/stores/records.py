@@ -68,10 +68,14 @@ def judge(entry: Entry, now: int) -> Parsed:
     if record is None or now >= entry.counts_from:
         return Parsed(record, entry.problems)
     if now < entry.active_from:
-        ahead = f"{entry.name}: lastActive is more than 5 minutes ahead: skipped until then; check the writer's clock"
-        return Parsed(None, (ahead,))
+        return Parsed(None, (active_ahead(entry.name),))
     ahead = f"{entry.name}: syncRequestedAt is more than 5 minutes ahead: not counted yet; check the writer's clock"
     return Parsed(replace(record, sync_requested_at=None), (*entry.problems, ahead))
+
+
+def active_ahead(name: str) -> str:
+    """What is said of such an entry."""
+    return f"{name}: lastActive is more than 5 minutes ahead: skipped until then; check the writer's clock"
 
 
 def read_entry(name: str, key: str, raw: object) -> Entry:

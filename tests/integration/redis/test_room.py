@@ -6,16 +6,16 @@ import pytest
 
 from periodic_sync.api.durations import HOUR, MINUTE
 from periodic_sync.api.names import Priority
-from periodic_sync.core.ledger import PROBE_EVERY, Breaker, OpenJob, Scope
+from periodic_sync.core.ledger import PROBE_EVERY, Breaker, ManualRequest, OpenJob, Scope
 from periodic_sync.core.outcomes import Ending, Outcome
-from periodic_sync.core.plan import plan_for
+from periodic_sync.core.plan import plan, plan_for
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
 from periodic_sync.stores.redis import questions
 from periodic_sync.stores.redis.connection import Connection
 from periodic_sync.stores.redis.urls import parse_url
 from redis_bench import RedisBench
-from redis_plans import difference, planned, requesting
+from redis_plans import difference, planned, requesting, told
 from redis_support import Server
 from scheduling import NOON, ledger_of, policy
 
@@ -118,3 +118,36 @@ async def test_of_all_who_were_synced_before_the_clock_was_set_back_no_more_are_
     assert len(population.users) <= 160
     made = plan_for(population, tick, None)
     assert (len(made.claimed), made.counters.due) == (10, 300)
+
+
+class TestUsersLastActiveAhead:
+    """By the clock of whoever told of it: they are skipped until then."""
+
+    async def test_they_stand_in_front_of_nobody_and_count_as_nobody(self, bench: RedisBench) -> None:
+        states = [NEVER_SYNCED, UserState(NOON - HOUR, 5, 5), UserState(NOON, 5, 5, failures=1, failed_at=NOON - HOUR)]
+        others = [(UserRecord(f"u{n}", "0x1", NOON), states[n % 3]) for n in range(60)]
+        await bench.fill((UserRecord(f"a{n}", "0x1", NOON + HOUR), states[n % 3]) for n in range(60))
+        await bench.fill(others)
+        await bench.records.request_sync({f"a{n}": NOON - HOUR for n in range(0, 60, 4)})
+        spec = policy(batchSize=10, jobs={"maxConcurrentBatches": 1})
+        for request in (None, ManualRequest("t", Scope.ACTIVE, 100)):
+            tick = Tick(spec, ledger_of(spec, request=request), NOON)
+            expected, found = told(plan(others, tick)), told(await planned(bench, tick))
+            assert found.pop("reasons") == expected.pop("reasons")
+            assert found["counts"] == expected["counts"]
+            assert len(found["order"]) == 10
+
+    async def test_they_are_counted_as_skipped_and_named(self, bench: RedisBench) -> None:
+        await bench.fill((UserRecord(f"u{n}", "0x1", NOON + HOUR), NEVER_SYNCED) for n in range(10))
+        report = await bench.open().read(NOON)
+        assert (report.skipped, len(report.problems)) == (10, 5)
+        assert "lastActive is more than 5 minutes ahead" in report.problems[0]
+        assert (await bench.open().read(NOON + HOUR)).skipped == 0
+
+    async def test_no_request_for_many_waits_for_them(self, bench: RedisBench) -> None:
+        await bench.fill((UserRecord(f"u{n}", "0x1", NOON), NEVER_SYNCED) for n in range(2))
+        await bench.fill([(UserRecord("ahead", "0x1", NOON + HOUR), NEVER_SYNCED)])
+        tick = requesting(policy(), Scope.ALL, NOON)
+        assert (await planned(bench, tick)).counters.requested == 2
+        await bench.records.record_activity({"u0": NOON + HOUR})
+        assert (await planned(bench, tick)).counters.requested == 1

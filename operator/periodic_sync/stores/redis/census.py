@@ -7,6 +7,7 @@ from periodic_sync.api.names import Reason
 from periodic_sync.core.due import Decision, decide, examine
 from periodic_sync.core.plan import DUE, Census
 from periodic_sync.core.tick import Tick
+from periodic_sync.stores.records import AHEAD
 from periodic_sync.stores.redis.index import Look
 from periodic_sync.stores.redis.schema import StoredUser
 
@@ -17,7 +18,8 @@ class _Read:
 
     user: StoredUser
     counted: Decision
-    holds: Decision
+    holds: Decision | None
+    """None: skipped, as last active too far in the future."""
 
 
 def take_census(look: Look, users: Mapping[str, StoredUser], tick: Tick, *, unqueued: int) -> Census:
@@ -25,17 +27,19 @@ def take_census(look: Look, users: Mapping[str, StoredUser], tick: Tick, *, unqu
     tallies = look.tallies
     total = tallies.total - tallies.broken - tallies.ahead
     active = tallies.active - tallies.ahead
+    read = _judged(users, tick)
     stale = tallies.stale + sum(_is_stale(users, user_id, tick) for user_id in look.doubtfully_stale)
+    stale -= sum(each.holds is None and examine(*each.user, tick).is_stale for each in read)
     requested = tallies.queued + unqueued
     if not tick.spec.enabled:
         reasons = {Reason.POLICY_DISABLED: total}
         return Census(total, active, stale, due=0, requested=requested, by_reason=reasons, next_due=None)
-    read = _judged(users, tick)
-    reasons = _by_index(look, read, users, tick, total=total)
+    reasons = _by_index(look, read, users, tick, total=total + tallies.ahead)
     for each in read:
         if each.counted is not each.holds:
             reasons[each.counted.reason] -= 1
-            reasons[each.holds.reason] += 1
+            if each.holds is not None:
+                reasons[each.holds.reason] += 1
     due = sum(reasons[reason] for reason in DUE)
     return Census(
         total=total,
@@ -51,8 +55,12 @@ def take_census(look: Look, users: Mapping[str, StoredUser], tick: Tick, *, unqu
 def _judged(users: Mapping[str, StoredUser], tick: Tick) -> list[_Read]:
     """The index neither knows who is in flight nor whom a person named: what it counts is as if nobody were."""
     plain, apart = replace(tick, in_flight={}, named=frozenset()), tick.in_flight.keys() | tick.named
+    unasked = replace(plain, ledger=replace(tick.ledger, request=None))
     judged = []
     for user_id, user in users.items():
+        if user.record.last_active > tick.now + AHEAD:
+            judged.append(_Read(user, decide(*user, unasked), None))  # who is skipped is not queued
+            continue
         holds = decide(*user, tick)
         judged.append(_Read(user, decide(*user, plain) if user_id in apart else holds, holds))
     return judged
@@ -93,5 +101,5 @@ def _is_stale(users: Mapping[str, StoredUser], user_id: str, tick: Tick) -> bool
 
 
 def _next_due(read: _Read, tick: Tick) -> int | None:
-    due_at = read.holds.due_at
+    due_at = read.holds.due_at if read.holds is not None else None
     return due_at if due_at is not None and due_at > tick.now else None

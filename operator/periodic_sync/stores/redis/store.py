@@ -5,6 +5,7 @@ counted by sorted sets that keep them in order. What is where: docs/redis-store.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 
 from periodic_sync.core.due import examine, requested_in_bulk
 from periodic_sync.core.ledger import Scope
@@ -15,7 +16,7 @@ from periodic_sync.core.plan import Population
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import NEVER_SYNCED, UserState
 from periodic_sync.stores.base import Report, StoreNotReady
-from periodic_sync.stores.records import AHEAD
+from periodic_sync.stores.records import AHEAD, active_ahead
 from periodic_sync.stores.redis.census import take_census
 from periodic_sync.stores.redis.commands import Argument, Commands
 from periodic_sync.stores.redis.following import Follower
@@ -27,12 +28,16 @@ from periodic_sync.stores.redis.reading import ReadUsers, pieces, read_users
 from periodic_sync.stores.redis.schema import SEPARATOR, StoredUser, state_fields
 from periodic_sync.stores.redis.scores import slice_of
 from periodic_sync.stores.redis.scripts import APPLY
+from periodic_sync.stores.redis.stretches import INFINITE
 from periodic_sync.stores.redis.upkeep import Upkeep
 
 MOST_DUE = 20_000
 """Users read for one plan. More of them wait for the next turn, which is not far when so many are due."""
 PROBED = 4
 """A probe takes those least to blame of so many times as many."""
+MOST_AHEAD = 10_000
+"""Users who are skipped for now, as they were last active too far ahead, and are kept out of the way of others."""
+_TOLD = 5
 _LOOKS = 3
 _ROUNDS = 8
 
@@ -52,6 +57,7 @@ class RedisStore:
         self._meta: Meta | None = None
         self._follower: Follower | None = None
         self._unindexed = 0
+        self._ahead: frozenset[str] = frozenset()
         self._lately: Mapping[str, UserState] = {}
         """States as last read. One that has changed since has another last claim, and then is not written."""
 
@@ -62,10 +68,13 @@ class RedisStore:
         self._meta = await open_store(self._commands, self._keys, self._who)
         found = await read_users(self._commands, self._keys, self._meta.first_broken)
         await self._upkeep.restore(found.users)
+        broken = (f"{user_id}: {why}" for user_id, why in found.broken.items())
+        ahead, names = await self._last_active_ahead(now)
+        self._ahead = frozenset(names)
         return Report(
             identity=f"{self._name}/{self._keys.prefix}#{self._meta.id}",
-            skipped=self._meta.broken - len(found.users),
-            problems=tuple(f"{user_id}: {why}" for user_id, why in found.broken.items()),
+            skipped=self._meta.broken - len(found.users) + ahead,
+            problems=tuple(islice((*broken, *(active_ahead(name) for name in names)), _TOLD)),
             warnings=(f"{self._unindexed} users are still to be put in order",) if self._unindexed else (),
             highest_claim=self._meta.highest_claim,
         )
@@ -78,7 +87,7 @@ class RedisStore:
 
     async def active(self, since: int) -> int:
         """See `Store`."""
-        return await count(self._commands, self._keys, SEEN, since, float("inf"))
+        return await count(self._commands, self._keys, SEEN, since, INFINITE)
 
     async def population(self, tick: Tick) -> Population:
         """See `Store`."""
@@ -86,7 +95,7 @@ class RedisStore:
         self._unindexed = await self._upkeep.follow_threshold(meta, tick.now - tick.spec.thresholds.active)
         if self._unindexed and self._follower is not None:
             self._follower.wake()
-        unqueued = await self._upkeep.queue(meta, tick)
+        unqueued = await self._upkeep.queue(meta, tick, self._ahead)
         for _ in range(_LOOKS):
             look, found = await self._look(meta, tick)
             misplaced, unmeant = _inactive(look, found.users, tick), _unmeant(look, found.users, tick)
@@ -97,8 +106,8 @@ class RedisStore:
             await self._upkeep.set_aside(found.broken, tick.now)
         if tick.request is not None and tick.request.scope is not Scope.NAMED and not (look.tallies.queued or unqueued):
             unqueued = await self._upkeep.unwalked(tick.request.token)
-        users = {user_id: user for user_id, user in found.users.items() if user.record.last_active <= tick.now + AHEAD}
-        return Population(list(users.values()), take_census(look, users, tick, unqueued=unqueued))
+        users = [user for user in found.users.values() if user.record.last_active <= tick.now + AHEAD]
+        return Population(users, take_census(look, found.users, tick, unqueued=unqueued))
 
     async def apply(self, outcomes: Sequence[Outcome]) -> None:
         """See `Store`."""
@@ -123,6 +132,15 @@ class RedisStore:
             await self._follower.close()
         await self._commands.close()
 
+    async def _last_active_ahead(self, now: int) -> tuple[int, list[str]]:
+        """How many there are, and their ids, soonest to be right first."""
+        counts, names = list[int](), list[str]()
+        ask = Questions()
+        ask.count(SEEN, now + AHEAD + 1, INFINITE, counts.append)
+        ask.first(SEEN, now + AHEAD + 1, INFINITE, MOST_AHEAD, lambda found: names.extend(each for _, each in found))
+        await ask.put(self._commands, self._keys)
+        return sum(counts), names
+
     @property
     def _opened(self) -> Meta:
         if self._meta is None:
@@ -133,10 +151,10 @@ class RedisStore:
         look = Look(tick, meta.classes, _room(tick))
         for step in (look.begin, look.go_on):
             # Whoever is in flight stays where they were until their batch ends, in front of those who may be claimed.
-            ask = Questions(tick.in_flight.keys())
+            ask = Questions(tick.in_flight.keys() | self._ahead)
             step(ask)
             await ask.put(self._commands, self._keys)
-        wanted = look.worth_reading() | tick.in_flight.keys() | tick.named
+        wanted = look.worth_reading() | tick.in_flight.keys() | tick.named | self._ahead
         return look, await read_users(self._commands, self._keys, wanted)
 
     async def _apply(self, outcomes: Sequence[Outcome]) -> set[str]:

@@ -4,10 +4,11 @@ Whoever was last active before the floor is not in the due index, so that they c
 threshold; what it passes is noted in the store and indexed anew, by this operator or the next.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from periodic_sync.core.ledger import Scope
 from periodic_sync.core.tick import Tick
+from periodic_sync.stores.records import AHEAD
 from periodic_sync.stores.redis.commands import Commands
 from periodic_sync.stores.redis.keys import QUEUE as QUEUE_KEY
 from periodic_sync.stores.redis.keys import SEEN, Keys
@@ -58,9 +59,10 @@ class Upkeep:
                 return 0
         return await self._seen(low, high - 1)
 
-    async def queue(self, meta: Meta, tick: Tick) -> int:
+    async def queue(self, meta: Meta, tick: Tick, ahead: Set[str]) -> int:
         """Queue whom a request for all or for the active still waits for.
 
+        ahead: last active too far in the future, of no matter until then. Nobody waits for them.
         Returns: how many are not queued for lack of room, or not looked at yet.
         """
         request = tick.request
@@ -68,6 +70,7 @@ class Upkeep:
             if meta.queue_token:
                 await self._begin("", 0, END)
             return 0
+        await self.unqueue(ahead)
         cursor = meta.queue_cursor
         if meta.queue_token != request.token:
             start = 0 if request.scope is Scope.ALL else tick.now - tick.spec.thresholds.active
@@ -79,8 +82,9 @@ class Upkeep:
                 break
             found = await stretch_up(self._commands, self._keys, int(cursor))
             after = END if len(found) < STRETCH else str(int(found[-1][0]) + 1)
-            cursor = await self._enqueue(request.token, request.claim, cursor, after, [each for _, each in found])
-        return 0 if cursor == END else await self._seen(int(cursor), INFINITE)
+            ids = [user_id for seen, user_id in found if seen <= tick.now + AHEAD]
+            cursor = await self._enqueue(request.token, request.claim, cursor, after, ids)
+        return 0 if cursor == END else await self._seen(int(cursor), tick.now + AHEAD)
 
     async def unwalked(self, token: str) -> int:
         """How many a request that nobody is queued for has not come to, by what the store says now.
