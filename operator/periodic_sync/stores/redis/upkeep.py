@@ -30,33 +30,31 @@ class Upkeep:
     def __init__(self, commands: Commands, keys: Keys) -> None:
         self._commands, self._keys = commands, keys
 
-    async def index(self, user_ids: Iterable[str], *, done_from: str = "", is_all: bool = False) -> None:
-        """Put these users where they belong; then note how far that has come. Raises: StoreNotReady."""
-        keys = self._keys
+    async def index(self, user_ids: Iterable[str]) -> None:
+        """Put these users where they belong. Raises: StoreNotReady."""
         for ids in pieces(user_ids):
             args = [part for user_id in ids for part in (user_id, slice_of(user_id))]
-            await self._commands.run(INDEX, (*keys.shared, *map(keys.user, ids)), ("", "", *args))
-        if done_from:
-            await self._commands.run(INDEX, keys.shared, (done_from, int(is_all)))
+            await self._commands.run(INDEX, (*self._keys.shared, *map(self._keys.user, ids)), ("", "", "", *args))
 
     async def follow_threshold(self, meta: Meta, active_since: int) -> int:
         """Move the floor, where that makes a difference. Returns: how many users are still to be indexed."""
-        span = meta.to_index
-        if meta.floor is None or active_since < meta.floor or await self._seen(meta.floor, active_since - 1):
-            before = "" if meta.floor is None else meta.floor
-            moved = await self._commands.run(FLOOR, self._keys.shared, (before, active_since))
-            span = (int(moved[0]), float(moved[1])) if moved else None
-        return await self._index_span(*span) if span else 0
+        floor, span = meta.floor, meta.to_index
+        if floor is None or active_since < floor or await self._seen(floor, active_since - 1):
+            moved = await self._commands.run(FLOOR, self._keys.shared, ("" if floor is None else floor, active_since))
+            floor, span = active_since, (int(moved[0]), float(moved[1])) if moved else None
+        return await self._index_span(floor, *span) if span else 0
 
-    async def _index_span(self, low: int, high: float) -> int:
-        """From the latest activity down, so that the busiest users come first."""
+    async def _index_span(self, floor: int, low: int, high: float) -> int:
+        """From the latest activity down, so that the busiest users come first. floor: by which they are put."""
         for _ in range(MOST_STRETCHES):
             found = await stretch_down(self._commands, self._keys, low, high)
-            is_all = len(found) < STRETCH
-            high = low if is_all else int(found[-1][0])
-            await self.index((user_id for _, user_id in found), done_from=str(high), is_all=is_all)
-            if is_all:
+            await self.index(user_id for _, user_id in found)
+            done_from = "" if len(found) < STRETCH else f"{found[-1][0]:.0f}"
+            if not await self._commands.run(INDEX, self._keys.shared, (floor, f"{high:.0f}", done_from)):
+                break  # another operator has moved the floor meanwhile: the next turn sees what that leaves to do
+            if not done_from:
                 return 0
+            high = found[-1][0]
         return await self._seen(low, high - 1)
 
     async def queue(self, meta: Meta, tick: Tick, ahead: Set[str]) -> int:
