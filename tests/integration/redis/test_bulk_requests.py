@@ -1,6 +1,7 @@
 """Requests for many users, while others meddle with the store: they end, and not before everyone was served."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,8 @@ from periodic_sync.core.ledger import Scope
 from periodic_sync.core.plan import Plan, plan_for
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import UserRecord, UserState
+from periodic_sync.stores.redis import reading
+from periodic_sync.stores.redis.commands import Argument, Script
 from periodic_sync.stores.redis.connection import Connection
 from periodic_sync.stores.redis.keys import QUEUE as QUEUE_KEY
 from periodic_sync.stores.redis.scripts import LOOK, QUEUE
@@ -15,7 +18,7 @@ from periodic_sync.stores.redis.store import RedisStore
 from periodic_sync.stores.redis.urls import parse_url
 from redis_bench import RedisBench
 from redis_interrupted import Interrupted
-from redis_plans import planned, requesting
+from redis_plans import difference, planned, requesting
 from redis_support import Server
 from scheduling import NOON, ledger_of, policy
 
@@ -54,3 +57,18 @@ async def test_a_queue_that_another_operator_drops_was_not_served(bench: RedisBe
     assert meddling.has_happened
     assert made.counters.requested == 3
     assert (await planned(bench, REQUESTED)).counters.requested == 3
+
+
+async def test_a_long_queue_is_dropped_in_short_scripts(bench: RedisBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await planned(bench, REQUESTED)
+    monkeypatch.setattr(reading, "AT_ONCE", 1)
+    run, keys_of_scripts = bench.commands.run, list[int]()
+
+    async def noted(script: Script, keys: Sequence[str | bytes], args: Sequence[Argument] = ()) -> Any:
+        keys_of_scripts.append(len(keys))
+        return await run(script, keys, args)
+
+    monkeypatch.setattr(bench.commands, "run", noted)
+    tick = Tick(REQUESTED.spec, ledger_of(REQUESTED.spec), NOON)
+    assert not await difference(bench, tick)
+    assert max(keys_of_scripts) == len(bench.keys.shared) + 1

@@ -113,7 +113,11 @@ class Upkeep:
     async def _begin(self, token: str, claim: int, start: str) -> str:
         """Forget whom an earlier request left in the queue."""
         left = await first(self._commands, self._keys, QUEUE_KEY, -INFINITE, INFINITE, ALL)
-        return await self._queue_script(token, claim, "", start, [user_id for _, user_id in left])
+        cursor = await self._queue_script(token, claim, "", start, ())
+        # Piece by piece, since they may be as many as were last active at one instant. Whom a crash leaves out is found
+        # on the shelves of the queued when due, and is put in order by the next sync.
+        await self.index(user_id for _, user_id in left)
+        return cursor
 
     async def _enqueue(self, token: str, claim: int, before: str, after: str, user_ids: Sequence[str]) -> str:
         """Piece by piece, of which the last moves the cursor."""
