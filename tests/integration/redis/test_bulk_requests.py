@@ -15,6 +15,7 @@ from periodic_sync.stores.redis.connection import Connection
 from periodic_sync.stores.redis.keys import QUEUE as QUEUE_KEY
 from periodic_sync.stores.redis.scripts import LOOK, QUEUE
 from periodic_sync.stores.redis.store import RedisStore
+from periodic_sync.stores.redis.upkeep import END
 from periodic_sync.stores.redis.urls import parse_url
 from redis_bench import RedisBench
 from redis_interrupted import Interrupted
@@ -72,3 +73,9 @@ async def test_a_long_queue_is_dropped_in_short_scripts(bench: RedisBench, monke
     tick = Tick(REQUESTED.spec, ledger_of(REQUESTED.spec), NOON)
     assert not await difference(bench, tick)
     assert max(keys_of_scripts) == len(bench.keys.shared) + 1
+
+
+async def test_whoever_a_crash_leaves_on_the_shelf_of_the_queued_is_put_back(bench: RedisBench) -> None:
+    await planned(bench, REQUESTED)
+    await bench.commands.run(QUEUE, bench.keys.shared, ("", 0, "", END))
+    assert not await difference(bench, Tick(REQUESTED.spec, ledger_of(REQUESTED.spec), NOON))

@@ -21,6 +21,8 @@ from periodic_sync.stores.redis.questions import ALL, Found, Questions
 from periodic_sync.stores.redis.scores import KINDS, SLICES, UNIT, UNITS, Kind, Shelf, places, possibly, surely
 
 INFINITE = float("inf")
+STRAY = 1_000
+"""Of those on one shelf who are out of place, so many are put back at once."""
 SPREAD = 200
 """Of those on one shelf who are being spread out, so many are looked at for who comes next."""
 
@@ -87,6 +89,8 @@ class Look:
     spread: list[tuple[int, str]] = field(default_factory=list)
     """The same of classes that are being spread out: when about they come due, and their ids."""
     queued: set[str] = field(default_factory=set)
+    stray: set[str] = field(default_factory=set)
+    """Out of place: on the shelf of the queued, of whom there are none."""
     others: set[str] = field(default_factory=set)
     """To be looked at for some other reason."""
 
@@ -146,6 +150,8 @@ class Look:
         due, perhaps = surely(limits.due.sure), possibly(limits.due.possible)
         if shelf.kind is Kind.QUEUED:
             ask.first(DUE, base, base + perhaps, self.room.due, self._look_at)
+            if not self.tallies.queued:
+                ask.first(DUE, base, shelf.end, STRAY, self._find_stray)
         if shelf.kind in (Kind.REGULAR, Kind.QUEUED):
             ask.last(DUE, base, base + due, -(-self.room.latest // SLICES), self._look_at)
         if not is_regular:
@@ -167,6 +173,9 @@ class Look:
 
     def _look_at_queued(self, found: Found) -> None:
         self.queued.update(user_id for _, user_id in found)
+
+    def _find_stray(self, found: Found) -> None:
+        self.stray.update(user_id for _, user_id in found)
 
     def _stale(self, count: int, *, is_regular: bool) -> None:
         self.tallies.stale += count

@@ -99,9 +99,9 @@ class RedisStore:
         for _ in range(_LOOKS):
             look, found = await self._look(meta, tick)
             misplaced, unmeant = _inactive(look, found.users, tick), _unmeant(look, found.users, tick)
-            if not (misplaced or unmeant or found.broken):
+            if not (misplaced or unmeant or found.broken or look.stray):
                 break
-            await self._upkeep.index(misplaced)
+            await self._upkeep.index({*misplaced, *look.stray})
             await self._upkeep.unqueue(unmeant)
             await self._upkeep.set_aside(found.broken, tick.now)
         if tick.request is not None and tick.request.scope is not Scope.NAMED and not (look.tallies.queued or unqueued):

@@ -114,8 +114,8 @@ class Upkeep:
         """Forget whom an earlier request left in the queue."""
         left = await first(self._commands, self._keys, QUEUE_KEY, -INFINITE, INFINITE, ALL)
         cursor = await self._queue_script(token, claim, "", start, ())
-        # Piece by piece, since they may be as many as were last active at one instant. Whom a crash leaves out is found
-        # on the shelves of the queued when due, and is put in order by the next sync.
+        # Piece by piece, since they may be as many as were last active at one instant. Whom this leaves out, by a crash
+        # or since another operator was queueing, is found on the shelf of the queued once there are none.
         await self.index(user_id for _, user_id in left)
         return cursor
 
