@@ -81,7 +81,8 @@ class PolicyTurns:
         self._events = PolicyEvents(services.client, policy, services.reporter, services.clock)
         self._reporter = Reporter(services.client, policy, self._events, services.clock)
         self._flights = Flights(self._objects, policy, self._telemetry)
-        self._scheduling = Scheduling(self._flights, self._events, Storyteller(policy), services.clock)
+        self._story = Storyteller(policy)
+        self._scheduling = Scheduling(self._flights, self._events, self._story, services.clock)
         self._wake = wake
         self._store: tuple[StoreSpec, Store] | None = None
 
@@ -197,6 +198,7 @@ class PolicyTurns:
         draft.note(ledger=ledger.ledger)
         await self._tidy(policy, ledger, sight, users, now)
         note_users(draft, users)
+        self._story.tell_store(users.obstacle, now)
         wake_at = scheduled.wake_at if scheduled else None
         return earliest(wake_at, self._flights.look_again_at(ledger.ledger, may_create=maker is not None, now=now))
 

@@ -1,6 +1,7 @@
 """Turns of a policy whose users are in Redis: real API server, real Redis, a kubelet played by the test."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
@@ -103,21 +104,25 @@ async def test_users_of_one_prefix_belong_to_one_policy(
 
 
 async def test_while_the_server_is_down_nothing_is_decided_and_then_it_goes_on(
-    bench: Bench, records: RedisRecords, server: Server
+    bench: Bench, records: RedisRecords, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.apply(REDIS)
     await register(records, "u1", "u2", at=bench.now)
     operator = bench.operator()
     await operator.turn()
+    caplog.set_level(logging.INFO)
     flying = await bench.in_flight()
     await server.command("SAVE")
     server.kill()
     await operator.turn()
+    await operator.turn()
     assert (await bench.conditions())["Ready"] == ("False", "StoreNotReady")
     assert await bench.in_flight() == flying
+    assert caplog.messages.count("store is not ready, nothing is decided") == 1
     await server.start()
     await bench.run(operator)
     assert bench.kubelet.synced == {"u1": 1, "u2": 1}
+    assert "store is ready again" in caplog.messages
     assert (await bench.conditions())["StoreReady"] == ("True", "Readable")
 
 
