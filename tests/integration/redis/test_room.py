@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from periodic_sync.api.durations import HOUR, MINUTE
+from periodic_sync.api.durations import HOUR, MINUTE, SECOND
 from periodic_sync.api.names import Priority
+from periodic_sync.core.due import decide
 from periodic_sync.core.ledger import PROBE_EVERY, Breaker, ManualRequest, OpenJob, Scope
 from periodic_sync.core.outcomes import Ending, Outcome
 from periodic_sync.core.plan import plan, plan_for
@@ -118,6 +119,18 @@ async def test_of_all_who_were_synced_before_the_clock_was_set_back_no_more_are_
     assert len(population.users) <= 160
     made = plan_for(population, tick, None)
     assert (len(made.claimed), made.counters.due) == (10, 300)
+
+
+async def test_of_many_classes_no_more_are_read_than_of_one(bench: RedisBench) -> None:
+    """The most urgent of all, which are not those who were synced first: who is stale goes by the interval."""
+    users = [UserRecord(f"u{n}", "0x1", NOON, interval=(n % 20 + 1) * 10 * MINUTE) for n in range(400)]
+    await bench.fill((user, UserState(NOON - 4 * HOUR + n * 20 * SECOND, 5, 5)) for n, user in enumerate(users))
+    spec = policy(batchSize=10, jobs={"maxConcurrentBatches": 1})
+    store, tick = bench.open(), Tick(spec, ledger_of(spec), NOON)
+    await store.read(NOON)
+    population = await store.population(tick)
+    assert sum((decide(*user, tick).due_at or 0) <= NOON for user in population.users) <= 20
+    assert not await difference(bench, tick)
 
 
 class TestUsersLastActiveAhead:

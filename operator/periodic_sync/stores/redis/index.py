@@ -7,7 +7,7 @@ have to be looked at one by one; they are `doubtful` here.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from heapq import merge, nsmallest
+from heapq import merge, nlargest, nsmallest
 from itertools import islice
 
 from periodic_sync.core.cutoffs import Cutoffs, UserClass, cutoffs, is_spread
@@ -79,8 +79,10 @@ class Look:
     """By number."""
     room: Room
     tallies: Tallies = field(default_factory=Tallies)
-    due: list[Found] = field(default_factory=list)
-    """Surely due, by the last sync, shelf by shelf."""
+    due: list[list[tuple[bool, int, str]]] = field(default_factory=list)
+    """Surely due, shelf by shelf, most urgent first: whether they are not stale, the unit of the last sync, the id."""
+    latest: list[tuple[int, str]] = field(default_factory=list)
+    """Of those the ones synced last, by that."""
     doubtful: set[str] = field(default_factory=set)
     """Regular ones who may be due."""
     doubtfully_stale: set[str] = field(default_factory=set)
@@ -153,14 +155,14 @@ class Look:
             if not self.tallies.queued:
                 ask.first(DUE, base, shelf.end, STRAY, self._find_stray)
         if shelf.kind in (Kind.REGULAR, Kind.QUEUED):
-            ask.last(DUE, base, base + due, -(-self.room.latest // SLICES), self._look_at)
+            ask.last(DUE, base, base + due, self.room.latest, self._latest)
         if not is_regular:
             return
         future = possibly(self.tick.now + CLOCK_SKEW)
         # Whoever was synced later than that is due: the clock was set back.
         for low, high in ((0, due), (future + 1, UNITS - 1)):
             ask.count(DUE, base + low, base + high, lambda count: self.tallies.count("due", count))
-        ask.first(DUE, base, base + due, self.room.due, self.due.append)
+        ask.first(DUE, base, base + due, self.room.due, lambda found: self._due(found, stale))
         ask.first(DUE, base + due + 1, base + perhaps, ALL, self._doubt)
         ask.first(DUE, base + future + 1, base + UNITS - 1, self.room.due, self._look_at)
         if is_spread(users, self.tick):
@@ -173,6 +175,14 @@ class Look:
 
     def _look_at_queued(self, found: Found) -> None:
         self.queued.update(user_id for _, user_id in found)
+
+    def _due(self, found: Found, stale: int) -> None:
+        """stale: up to which unit of the last sync; whoever may be stale beyond it is looked at anyway."""
+        units = ((int(score) % UNITS, user_id) for score, user_id in found)
+        self.due.append([(unit > stale, unit, user_id) for unit, user_id in units])
+
+    def _latest(self, found: Found) -> None:
+        self.latest += ((int(score) % UNITS, user_id) for score, user_id in found)
 
     def _find_stray(self, found: Found) -> None:
         self.stray.update(user_id for _, user_id in found)
@@ -196,9 +206,10 @@ class Look:
     def worth_reading(self) -> set[str]:
         """Ids of everyone to look at."""
         chosen = self.others | self.queued | self.doubtful | self.doubtfully_stale
-        for shelves, most in ((self.due, self.room.due), (self.later, max(1, self.room.along))):
-            for of_class in _by_class(shelves):
-                chosen.update(user_id for _, user_id in islice(merge(*of_class), most))
+        chosen.update(user_id for *_, user_id in islice(merge(*self.due), self.room.due))
+        chosen.update(user_id for _, user_id in nlargest(self.room.latest, self.latest))
+        for of_class in _by_class(self.later):
+            chosen.update(user_id for _, user_id in islice(merge(*of_class), max(1, self.room.along)))
         chosen.update(user_id for _, user_id in nsmallest(max(1, self.room.along), self.spread))
         return chosen
 

@@ -188,7 +188,8 @@ def _room(tick: Tick) -> Room:
 def _inactive(look: Look, users: Mapping[str, StoredUser], tick: Tick) -> list[str]:
     """Who is in the due index without being active: the floor passed them when an operator ended."""
     since = tick.now - tick.spec.thresholds.active
-    found = {user_id for shelf in (*look.due, *look.later) for _, user_id in shelf}
+    found = {user_id for shelf in look.due for *_, user_id in shelf}
+    found |= {user_id for shelf in look.later for _, user_id in shelf}
     ids = found | {user_id for _, user_id in look.spread} | look.doubtful | look.doubtfully_stale
     return [user_id for user_id in ids if user_id in users and users[user_id].record.last_active < since]
 
