@@ -55,6 +55,27 @@ class ClientContract:
             assert (await all_users(client)).keys() == {"u1", "u2"}
             assert (await all_users(client))["u2"].last_active == MOMENT
 
+    async def test_pages_show_each_user_once_also_where_all_are_of_one_instant(self, place: Place) -> None:
+        async with place.client() as client:
+            assert (await client.page()).users == ()
+            ids = [f"u{number}" for number in range(5)]
+            await asyncio.gather(*(client.register(user_id, WALLET, last_active=MOMENT) for user_id in ids))
+            for limit, pages in ((1, 5), (2, 3), (5, 1), (100, 1)):
+                seen, cursor, count = [], "", 0
+                while cursor or not count:
+                    page = await client.page(cursor, limit)
+                    seen += [user.user_id for user in page.users]
+                    cursor, count = page.cursor, count + 1
+                assert (seen, count) == (ids, pages)
+            first = await client.page(limit=2)
+            await client.remove("u1")
+            assert [user.user_id for user in (await client.page(first.cursor, 2)).users] == ["u2", "u3"]
+            for bad in ("%", "YQ"):
+                with pytest.raises(InvalidUserError):
+                    await client.page(bad)
+            with pytest.raises(InvalidUserError):
+                await client.page(limit=0)
+
     async def test_it_is_seen_by_another_client_when_the_call_returns(self, place: Place) -> None:
         async with place.client() as one, place.client() as other:
             await one.register("u1", WALLET)

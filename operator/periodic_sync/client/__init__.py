@@ -11,7 +11,7 @@ from periodic_sync.client.errors import (
     UnknownUserError,
 )
 from periodic_sync.client.importing import BadLine, ImportProgress, ImportReport
-from periodic_sync.client.users import Removal, SyncState, User
+from periodic_sync.client.users import Removal, SyncState, User, UserPage
 
 __all__ = [
     "BadLine",
@@ -25,4 +25,5 @@ __all__ = [
     "SyncState",
     "UnknownUserError",
     "User",
+    "UserPage",
 ]

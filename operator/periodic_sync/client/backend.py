@@ -17,6 +17,13 @@ class Known(NamedTuple):
     state: UserState | None
 
 
+class Page(NamedTuple):
+    """Some users in the store's own order. rest: whom to go on after; None: that was all."""
+
+    users: list[Known]
+    rest: str | None
+
+
 class Clock(Protocol):
     """The time, and waiting."""
 
@@ -76,6 +83,13 @@ class Backend(Protocol):
 
     def users(self) -> AsyncIterator[Known]:
         """All of them; one that changes meanwhile may come twice, and none is left out."""
+        ...
+
+    async def page(self, after: str | None, limit: int) -> Page:
+        """The next users, at most `limit`, after the `rest` of another page; nobody who stays is left out.
+
+        Raises: ValueError where `after` is none of those.
+        """
         ...
 
     async def close(self) -> None: ...

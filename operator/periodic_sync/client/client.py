@@ -1,5 +1,7 @@
 """The client library's one class."""
 
+import base64
+import binascii
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -7,9 +9,9 @@ from typing import Self
 
 from periodic_sync.client import opening
 from periodic_sync.client.backend import Backend, Clock, SystemClock
-from periodic_sync.client.errors import UnknownUserError, store_errors
+from periodic_sync.client.errors import InvalidUserError, UnknownUserError, store_errors
 from periodic_sync.client.importing import ImportProgress, ImportReport, import_lines
-from periodic_sync.client.users import Removal, User, user_of
+from periodic_sync.client.users import Removal, User, UserPage, user_of
 from periodic_sync.client.values import (
     Instant,
     Span,
@@ -161,6 +163,22 @@ class Client:
             async for known in self._backend.users():
                 yield user_of(*known)
 
+    async def page(self, cursor: str = "", limit: int = 100) -> UserPage:
+        """Users a page at a time, at most `limit`, in the store's own order; `cursor`: of the page before.
+
+        One that changes meanwhile may come twice, and none is left out. Raises: InvalidUserError for a bad cursor.
+        """
+        if limit < 1:
+            raise InvalidUserError("limit is below 1")
+        try:
+            after = base64.b64decode(cursor, b"-_", validate=True).decode(errors="surrogateescape") if cursor else None
+            with store_errors():
+                found = await self._backend.page(after, limit)
+        except (binascii.Error, ValueError):
+            raise InvalidUserError("the cursor is none of these users': begin again without one") from None
+        rest = "" if found.rest is None else _cursor(found.rest)
+        return UserPage(tuple(user_of(*known) for known in found.users), rest)
+
     async def import_users(
         self,
         stream: Iterable[str | bytes] | AsyncIterable[str | bytes],
@@ -184,3 +202,7 @@ class Client:
         if self._opened is None:
             raise RuntimeError("the client is not open: write `async with Client.for_policy(…) as client:`")
         return self._opened
+
+
+def _cursor(rest: str) -> str:
+    return base64.urlsafe_b64encode(rest.encode(errors="surrogateescape")).decode()

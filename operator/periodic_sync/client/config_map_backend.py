@@ -1,10 +1,11 @@
 """Users in ConfigMaps, for the client."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from periodic_sync.api.errors import ForbiddenError
-from periodic_sync.client.backend import Clock, Known
+from periodic_sync.client.backend import Clock, Known, Page
 from periodic_sync.client.entries import Active, Register, Request, Tokens
 from periodic_sync.client.shard_files import ShardFiles
 from periodic_sync.client.shard_writer import RecordMaps
@@ -72,15 +73,27 @@ class ConfigMapBackend:
         return Known(record, None if states is None else states.get(user_id, NEVER_SYNCED))
 
     async def users(self) -> AsyncIterator[Known]:
-        await self._files.read()
-        shards = [file.shard for file in self._files.files()]
-        records = merge_shards(self._name, shards, self._clock.now()).records
+        records = await self._all()
         states = await self._states()
         for user_id, record in records.items():
             yield Known(record, None if states is None else states.get(user_id, NEVER_SYNCED))
 
+    async def page(self, after: str | None, limit: int) -> Page:
+        records = await self._all()
+        states = await self._states()
+        ids = sorted(records)
+        start = 0 if after is None else bisect_right(ids, after)
+        chosen = ids[start : start + limit]
+        users = [Known(records[it], None if states is None else states.get(it, NEVER_SYNCED)) for it in chosen]
+        return Page(users, chosen[-1] if start + limit < len(ids) else None)
+
     async def close(self) -> None:
         await self._files.close()
+
+    async def _all(self) -> Mapping[str, UserRecord]:
+        await self._files.read()
+        shards = [file.shard for file in self._files.files()]
+        return merge_shards(self._name, shards, self._clock.now()).records
 
     async def _states(self) -> Mapping[str, UserState] | None:
         """None: they can't be read."""

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from periodic_sync.api.durations import MINUTE
-from periodic_sync.client.backend import Known
+from periodic_sync.client.backend import Known, Page
 from periodic_sync.client.users import Removal
 from periodic_sync.core.due import TOKEN_OVERLAP
 from periodic_sync.core.users import UserRecord
 from periodic_sync.stores.redis.commands import Commands
+from periodic_sync.stores.redis.paging import Place
 from periodic_sync.stores.redis.reading import AT_ONCE
 from periodic_sync.stores.redis.records import RedisRecords
 
@@ -63,6 +64,15 @@ class RedisBackend:
     async def users(self) -> AsyncIterator[Known]:
         async for user in self._records.users():
             yield Known(*user)
+
+    async def page(self, after: str | None, limit: int) -> Page:
+        place = None
+        if after is not None:
+            seen, _, user_id = after.partition(" ")
+            place = Place(int(seen), user_id.encode(errors="surrogateescape"))
+        users, rest = await self._records.page(place, limit)
+        told = None if rest is None else f"{rest.seen} {rest.user_id.decode(errors='surrogateescape')}"
+        return Page([Known(*user) for user in users], told)
 
     async def close(self) -> None:
         await self._commands.close()

@@ -40,6 +40,14 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class UserPage:
+    """Some users, and the cursor with which `Client.page` goes on after them; empty: that was all."""
+
+    users: tuple[User, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
     """What became of a request to erase users."""
 

@@ -8,6 +8,7 @@ from periodic_sync.core.users import UserRecord
 from periodic_sync.stores.base import StoreNotReady
 from periodic_sync.stores.redis.commands import Argument, Commands, Script
 from periodic_sync.stores.redis.keys import LAYOUT_VERSION, Keys
+from periodic_sync.stores.redis.paging import Place, page_after
 from periodic_sync.stores.redis.reading import pieces, read_users
 from periodic_sync.stores.redis.schema import StoredUser, class_name, record_fields
 from periodic_sync.stores.redis.scores import slice_of
@@ -76,6 +77,14 @@ class RedisRecords:
                 return
             last = list(zip(answer[::2], answer[1::2], strict=True))[-REMEMBERED:]
             given = [part for pair in reversed(last) for part in pair]
+
+    async def page(self, after: Place | None, limit: int) -> tuple[list[StoredUser], Place | None]:
+        """Users in that order, at most `limit`, and the place to go on from; None: that was all."""
+        places, is_last = await page_after(self._commands, self._keys, after, limit)
+        found: dict[str, StoredUser] = {}
+        for ids in pieces(place.user_id.decode(errors="surrogateescape") for place in places):
+            found |= await self.get(ids)
+        return list(found.values()), None if is_last else places[-1]
 
     async def _tell(self, script: Script, times: Mapping[str, int]) -> set[str]:
         unknown: set[str] = set()
