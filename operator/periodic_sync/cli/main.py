@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from periodic_sync import __version__
-from periodic_sync.cli import import_users, migrate
+from periodic_sync.cli import import_users, migrate, server
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     operator.add_argument("--log-format", choices=("json", "text"), default="json")
     operator.add_argument("--log-level", choices=("debug", "info", "warning"), default="info")
     operator.set_defaults(run=run_operator)
+    server.add_to(commands)
     import_users.add_to(commands)
     migrate.add_to(commands)
     return top

@@ -92,7 +92,7 @@ class KubeClient:
         answer = await self._send("GET", resource.path(namespace), query=query, accept=METADATA_LIST_ONLY)
         return str(answer["metadata"]["resourceVersion"])
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         try:
             return await self._send("POST", resource.path(namespace), body=body)
         except ConflictError as error:

@@ -1,0 +1,130 @@
+"""The HTTP API as a process: everything put together, served until SIGTERM, and ended in good order."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from periodic_sync import __version__
+from periodic_sync.client import opening
+from periodic_sync.client.backend import Clock, SystemClock
+from periodic_sync.kube.client import KubeClient
+from periodic_sync.kube.connect import connected
+from periodic_sync.server.app import Limits, Parts, create_app
+from periodic_sync.server.looks import KubeLooks
+from periodic_sync.server.policies import Policies
+from periodic_sync.server.protocol import LimitedProtocol
+from periodic_sync.server.reviews import SubjectAccessReviews, TokenReviews
+from periodic_sync.server.tls import Certificates
+
+GRACE_SECONDS = 20
+"""How long requests that are under way may take once the end was asked for."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How `periodic-sync server` was started. certificate and key: None only with plain HTTP."""
+
+    host: str
+    port: int
+    audience: str
+    namespace: str | None = None
+    kubeconfig: str | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    connections: int = 1000
+    limits: Limits = field(default_factory=Limits)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGTERM is no failure, which uvicorn would make of it by sending it to itself again in the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+async def run(options: Options) -> int:
+    """Serve until SIGTERM or SIGINT. Returns: the exit code.
+
+    Raises: SystemExit with what to do where the certificate can't be used.
+    """
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    certificates = _certificates(options)
+    clock = SystemClock()
+    async with connected(options.kubeconfig) as client:
+        parts = parts_on(client, options, clock)
+        server = _Server(_config(create_app(parts), options, certificates))
+        renewing = asyncio.create_task(certificates.keep_reloading()) if certificates else None
+        log.info("server started", extra={"version": __version__, "port": options.port})
+        try:
+            await server.serve()
+        finally:
+            if renewing is not None:
+                renewing.cancel()
+            await parts.policies.close()
+            log.info("stopped")
+    return 0
+
+
+def parts_on(client: KubeClient, options: Options, clock: Clock) -> Parts:
+    """Everything on one API server."""
+    looks = KubeLooks(client, options.namespace, clock.monotonic)
+    policies = Policies(
+        looks.read_policy, lambda policy, its_clock: opening.of_policy(client, policy, its_clock), clock
+    )
+    return Parts(
+        policies=policies,
+        looks=looks,
+        lists=looks,
+        authenticator=TokenReviews(client, options.audience),
+        authorizer=SubjectAccessReviews(client),
+        clock=clock,
+        namespace=options.namespace,
+        limits=options.limits,
+    )
+
+
+def _certificates(options: Options) -> Certificates | None:
+    if options.certificate is None or options.key is None:
+        return None
+    try:
+        return Certificates(options.certificate, options.key)
+    except (OSError, ssl.SSLError) as error:
+        raise SystemExit(
+            f"error: the certificate {options.certificate} with the key {options.key} can't be used ({error}): "
+            "give a PEM certificate and its key"
+        ) from None
+
+
+def _config(app: Any, options: Options, certificates: Certificates | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=options.host,
+        port=options.port,
+        http=LimitedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=options.connections,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_context_factory=(lambda config, default: certificates.context) if certificates else None,
+    )
