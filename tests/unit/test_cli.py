@@ -124,3 +124,32 @@ def test_the_client_library_needs_neither_unless_it_is_used() -> None:
 
 def _environment() -> dict[str, str]:
     return {"PYTHONPATH": ":".join(sys.path)}
+
+
+def test_neither_the_operator_nor_the_worker_carries_the_http_apis_framework_about() -> None:
+    code = (
+        "import sys; import periodic_sync.cli.main, periodic_sync.controller.operator, periodic_sync.worker.main; "
+        "sys.exit(' '.join({'fastapi', 'starlette', 'uvicorn'} & sys.modules.keys()) or None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": "operator"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([], id="no certificate"),
+        pytest.param(["--tls-cert-file", "c"], id="no key"),
+        pytest.param(["--tls-cert-file", "c", "--tls-key-file", "k", "--insecure-http"], id="both ways"),
+        pytest.param(["--insecure-http", "--max-connections", "0"], id="no connections"),
+    ],
+)
+def test_the_http_api_does_not_start_on_options_that_do_not_go_together(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="error: "):
+        cli.main(["server", *arguments])

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cluster_support import KUBECTL, ROOT
+from periodic_sync.cli.main import parser
 from periodic_sync.controller.operator import LEASE_NAME
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
@@ -119,3 +120,47 @@ def test_what_the_project_needs_is_in_the_lock() -> None:
         locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements" / lock).read_text(), re.MULTILINE))
         names = {re.split(r"[<>=\[ ]", requirement)[0].lower() for requirement in wanted}
         assert names - locked == set(), "run `make lock`"
+
+
+API = "deploy/kustomize/api"
+
+
+def component() -> list[dict[str, Any]]:
+    """The HTTP API's manifests; a component alone can't be rendered."""
+    files = sorted((ROOT / API).glob("*.yaml"))
+    found = [item for file in files for item in yaml.safe_load_all(file.read_text())]
+    return [item for item in found if item["kind"] != "Component"]
+
+
+def of_api(kind: str, name: str = "periodic-sync-api") -> dict[str, Any]:
+    return next(item for item in component() if (item["kind"], item["metadata"]["name"]) == (kind, name))
+
+
+def test_the_http_api_may_do_what_it_needs_and_nothing_with_jobs_pods_or_secrets() -> None:
+    rules = of_api("ClusterRole")["rules"]
+    granted = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    assert granted == {
+        ("tokenreviews", "create"),
+        ("subjectaccessreviews", "create"),
+        *(("syncpolicies", verb) for verb in ("get", "list")),
+        *(("configmaps", verb) for verb in ("get", "list", "create", "update", "patch")),
+    }
+
+
+def test_the_http_api_runs_as_two_with_an_account_a_budget_and_a_certificate() -> None:
+    spec = of_api("Deployment")["spec"]
+    pod = spec["template"]["spec"]
+    assert spec["replicas"] - of_api("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    assert pod["serviceAccountName"] == "periodic-sync-api"
+    [server] = pod["containers"]
+    arguments = parser().parse_args(server["args"])
+    assert (arguments.command, arguments.port, arguments.insecure_http) == ("server", 3001, False)
+    assert {mount["name"] for mount in server["volumeMounts"]} == {"tmp", "tls"}
+    assert of_api("Service")["spec"]["selector"] == spec["selector"]["matchLabels"]
+
+
+@pytest.mark.parametrize("role", ["activity-writer", "user-reader", "user-manager"])
+def test_roles_of_callers_grant_subresources_only_and_nothing_that_kubernetes_itself_serves(role: str) -> None:
+    rules = of_api("ClusterRole", f"periodic-sync-{role}")["rules"]
+    resources = {resource for rule in rules for resource in rule["resources"]}
+    assert resources <= {f"syncpolicies/{name}" for name in ("users", "activity", "sync", "tokens", "why")}
