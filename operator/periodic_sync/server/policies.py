@@ -96,18 +96,20 @@ class Policies:
         with store_errors():
             backend = await self._open(policy, self._clock)
         client = await Client(lambda stack, clock: _ready(backend), clock=self._clock).__aenter__()
-        self._opened[key] = made = Opened(policy, backend, client)
-        for unused in [it for it, other in self._opened.items() if not other.users and other is not made]:
+        self._opened[key] = made = Opened(policy, backend, client, users=1)
+        for unused in [it for it, other in self._opened.items() if not other.users]:
             if len(self._opened) <= MOST_OPEN:
                 break
             self._opening.pop(unused, None)
             await self._retire(unused)
+        made.users -= 1  # whoever opened it counts itself next
         return made
 
     async def _retire(self, key: tuple[str, str]) -> None:
-        opened = self._opened.pop(key)
-        opened.is_retired = True
-        await self._close_if_unused(opened)
+        opened = self._opened.pop(key, None)
+        if opened is not None:
+            opened.is_retired = True
+            await self._close_if_unused(opened)
 
     @staticmethod
     async def _close_if_unused(opened: Opened) -> None:

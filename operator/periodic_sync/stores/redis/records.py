@@ -82,7 +82,7 @@ class RedisRecords:
         """Users in that order, at most `limit`, and the place to go on from; None: that was all."""
         places, is_last = await page_after(self._commands, self._keys, after, limit)
         found: dict[str, StoredUser] = {}
-        for ids in pieces(place.user_id.decode(errors="surrogateescape") for place in places):
+        for ids in pieces(place.user_id.decode() for place in places if place.user_id.isascii()):
             found |= await self.get(ids)
         return list(found.values()), None if is_last else places[-1]
 
