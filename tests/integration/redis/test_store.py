@@ -75,6 +75,19 @@ class TestUsersWhoCantBeRead:
         assert report.skipped == 1
         assert "bad" in report.problems[0]
         assert WALLET not in report.problems[0]
+
+    async def test_a_wallet_that_stands_in_the_wrong_field_is_not_told(self, bench: RedisBench) -> None:
+        await bench.register(["bad"])
+        await self.damage(bench, "bad", "interval", WALLET)
+        assert await self.planned(bench) == set()
+        assert (await bench.open().read(NOW)).problems == ("bad: its field interval is no whole number",)
+
+    async def test_what_nobody_registered_stops_nobody(self, bench: RedisBench) -> None:
+        await bench.register(["good"])
+        for key in bench.keys.shared[1:6]:
+            script = Script("strange", "return redis.call('ZADD', KEYS[1], 1, ARGV[1])")
+            await bench.commands.run(script, [key], [b"\xff\xfe"])
+        assert await self.planned(bench) == {"good"}
         assert await self.planned(bench) == {"good"}
 
     async def test_registered_again_they_are_well(self, bench: RedisBench) -> None:

@@ -65,7 +65,7 @@ async def open_store(commands: Commands, keys: Keys, owner: str) -> Meta:
         users=users,
         classes=_classes(classes),
         broken=broken,
-        first_broken=tuple(each.decode(errors="surrogateescape") for each in first_broken),
+        first_broken=tuple(each.decode(errors="replace") for each in first_broken),
     )
 
 

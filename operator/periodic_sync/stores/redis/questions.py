@@ -80,6 +80,6 @@ def _score(value: float) -> str:
 
 
 def _found(answer: list[bytes]) -> Found:
-    # A member that is no UTF-8 is no user's id: reading it fails, and it is told as broken.
-    members = (member.decode(errors="surrogateescape") for member in answer[::2])
+    # A member that is no UTF-8 is no user's id, and read like this it names nobody.
+    members = (member.decode(errors="replace") for member in answer[::2])
     return list(zip(map(float, answer[1::2]), members, strict=True))

@@ -6,7 +6,7 @@ from itertools import islice
 
 from periodic_sync.stores.redis.commands import Commands
 from periodic_sync.stores.redis.keys import Keys
-from periodic_sync.stores.redis.schema import FIELDS, StoredUser, read_user
+from periodic_sync.stores.redis.schema import FIELDS, DamagedUserError, StoredUser, read_user
 from periodic_sync.stores.redis.scripts import READ
 
 AT_ONCE = 250
@@ -37,6 +37,6 @@ async def read_users(commands: Commands, keys: Keys, user_ids: Iterable[str]) ->
                 continue
             try:
                 found.users[user_id] = read_user(user_id, text)
-            except (ValueError, RecursionError) as error:
+            except DamagedUserError as error:
                 found.broken[user_id] = str(error)
     return found

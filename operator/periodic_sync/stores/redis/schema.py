@@ -18,6 +18,10 @@ SEPARATOR = b"\x1f"
 """Between words that scripts are given and give as one text; in no valid value."""
 
 
+class DamagedUserError(ValueError):
+    """A user that can't be read. The text says why, and quotes nothing, since anything may stand in the wrong field."""
+
+
 class StoredUser(NamedTuple):
     """One user as it was read."""
 
@@ -77,20 +81,20 @@ def state_fields(state: UserState) -> dict[str, int]:
 
 
 def read_user(user_id: str, text: bytes) -> StoredUser:
-    """From the last activity and the values of `FIELDS`. Raises: ValueError where one is not as it is written."""
+    """From the last activity and the values of `FIELDS`. Raises: DamagedUserError."""
     words = text.split(SEPARATOR)
     if len(words) != 1 + len(FIELDS):
-        raise ValueError("a field holds a control character")
+        raise DamagedUserError("a field holds a control character")
     last_active, wallet, interval, zone, requested, tokens = words[: 1 + len(RECORD_FIELDS)]
     if not wallet:
-        raise ValueError("it has no wallet")
+        raise DamagedUserError("it has no wallet")
     record = UserRecord(
         user_id,
-        wallet.decode(),
+        _text("wallet", wallet),
         int(float(last_active)),
-        int(interval) if interval else None,
-        zone.decode() if zone else None,
-        int(requested) if requested else None,
+        _number("interval", interval) if interval else None,
+        _text("zone", zone) if zone else None,
+        _number("requested", requested) if requested else None,
         _tokens(tokens) if tokens else NO_TOKENS,
     )
     return StoredUser(record, _read_state(words[1 + len(RECORD_FIELDS) :]))
@@ -100,13 +104,30 @@ def _read_state(words: Sequence[bytes]) -> UserState:
     if not words[1]:
         return NEVER_SYNCED
     synced, claim, outcome, failures, failed, unexplained, returns, served = [
-        int(word) if word else 0 for word in words
+        _number(name, word) if word else 0 for name, word in zip(STATE_FIELDS, words, strict=True)
     ]
     return UserState(synced or None, claim, outcome, failures, failed, unexplained, returns, served)
 
 
+def _number(name: str, word: bytes) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise DamagedUserError(f"its field {name} is no whole number") from None
+
+
+def _text(name: str, word: bytes) -> str:
+    try:
+        return word.decode()
+    except ValueError:
+        raise DamagedUserError(f"its field {name} is no text") from None
+
+
 def _tokens(text: bytes) -> dict[str, int]:
-    tokens = json.loads(text)
+    try:
+        tokens = json.loads(text)
+    except (ValueError, RecursionError):
+        tokens = None
     if not isinstance(tokens, dict) or not all(type(at) is int for at in tokens.values()):
-        raise ValueError("its tokens are no object of instants")
+        raise DamagedUserError("its field tokens is no object of instants")
     return tokens

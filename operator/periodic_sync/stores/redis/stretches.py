@@ -20,7 +20,9 @@ async def stretch_down(commands: Commands, keys: Keys, low: float, high: float) 
     seen = keys.shared[SEEN - 1]
     command = ("ZREVRANGEBYSCORE", seen, top, f"{low:.0f}", "WITHSCORES", "LIMIT", 0, STRETCH)
     (answer,) = await commands.read(keys.meta, [command])
-    found = [(float(score), each.decode()) for each, score in zip(answer[::2], answer[1::2], strict=True)]
+    found = [
+        (float(score), each.decode(errors="replace")) for each, score in zip(answer[::2], answer[1::2], strict=True)
+    ]
     return await _whole(commands, keys, found)
 
 
