@@ -26,7 +26,7 @@ test: ## lint, then all tests in one pytest run of two processes; ARGS='-k pause
 cluster: ## only the cluster; its kubeconfig is .cluster/kubeconfig
 deploy: ## the image, the CRD and the operator onto the cluster
 image: ## only the image
-bench: ## the Redis store beside bare commands, 5 min; benchmarks/run measures the operator on a cluster
+bench: ## the Redis store beside bare commands, 2 min; benchmarks/run measures the operator on a cluster
 lint: ## ruff, mypy, import contracts, shell syntax
 crds: ## crds/ again from the models
 metrics: ## docs/metrics.md again from the definitions
