@@ -6,6 +6,7 @@ from typing import Any
 
 from periodic_sync.core.users import UserRecord
 from periodic_sync.stores.base import StoreNotReady
+from periodic_sync.stores.records import MOST_TOKENS
 from periodic_sync.stores.redis.commands import Argument, Commands, Script
 from periodic_sync.stores.redis.keys import LAYOUT_VERSION, Keys
 from periodic_sync.stores.redis.paging import Place, page_after
@@ -15,7 +16,6 @@ from periodic_sync.stores.redis.scores import slice_of
 from periodic_sync.stores.redis.scripts import ACTIVITY, PAGE, REGISTER, REMOVE, REQUEST, TOKENS
 from periodic_sync.stores.redis.troubles import RedisNotReady
 
-TOKENS_KEPT = 100
 PAGE_SIZE = 1_000
 """Users of one page, of which there is one in memory."""
 REMEMBERED = 100
@@ -55,7 +55,7 @@ class RedisRecords:
     async def mark_tokens_changed(self, user_id: str, tokens: Mapping[str, int], *, forget_before: int) -> bool:
         """Add tokens that changed at these instants. Returns: whether the user is registered."""
         changes = [part for pair in tokens.items() for part in pair]
-        return bool(await self._run(TOKENS, [user_id], (forget_before, TOKENS_KEPT, *changes)))
+        return bool(await self._run(TOKENS, [user_id], (forget_before, MOST_TOKENS, *changes)))
 
     async def remove(self, user_ids: Iterable[str]) -> int:
         """Erase every trace of them. Returns: how many were registered."""

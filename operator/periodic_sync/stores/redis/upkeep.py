@@ -10,13 +10,13 @@ from periodic_sync.core.ledger import Scope
 from periodic_sync.core.tick import Tick
 from periodic_sync.stores.records import AHEAD
 from periodic_sync.stores.redis.commands import Commands
+from periodic_sync.stores.redis.keys import BROKEN, SEEN, Keys
 from periodic_sync.stores.redis.keys import QUEUE as QUEUE_KEY
-from periodic_sync.stores.redis.keys import SEEN, Keys
 from periodic_sync.stores.redis.meta import Meta
 from periodic_sync.stores.redis.questions import ALL, count, first
 from periodic_sync.stores.redis.reading import pieces
 from periodic_sync.stores.redis.scores import slice_of
-from periodic_sync.stores.redis.scripts import FLOOR, INDEX, QUEUE, RESTORE, SET_ASIDE, UNQUEUE
+from periodic_sync.stores.redis.scripts import FLOOR, INDEX, QUEUE, RELEASE, SET_ASIDE
 from periodic_sync.stores.redis.stretches import INFINITE, STRETCH, stretch_down, stretch_up
 
 MOST_STRETCHES = 10
@@ -95,20 +95,22 @@ class Upkeep:
 
     async def unqueue(self, user_ids: Iterable[str]) -> None:
         """Take these out of the queue. Raises: StoreNotReady."""
-        for ids in pieces(user_ids):
-            args = [part for user_id in ids for part in (user_id, slice_of(user_id))]
-            await self._commands.run(UNQUEUE, (*self._keys.shared, *map(self._keys.user, ids)), args)
+        await self._release(QUEUE_KEY, user_ids)
 
     async def restore(self, user_ids: Iterable[str]) -> None:
         """These can be read again. Raises: StoreNotReady."""
-        for ids in pieces(user_ids):
-            args = [part for user_id in ids for part in (user_id, slice_of(user_id))]
-            await self._commands.run(RESTORE, (*self._keys.shared, *map(self._keys.user, ids)), args)
+        await self._release(BROKEN, user_ids)
 
     async def set_aside(self, user_ids: Iterable[str], now: int) -> None:
         """These can't be read, and would be in the way of others. Raises: StoreNotReady."""
         for ids in pieces(user_ids):
             await self._commands.run(SET_ASIDE, (*self._keys.shared, *map(self._keys.user, ids)), (now, *ids))
+
+    async def _release(self, key: int, user_ids: Iterable[str]) -> None:
+        """Out of that sorted set, and to where they belong."""
+        for ids in pieces(user_ids):
+            args = [part for user_id in ids for part in (user_id, slice_of(user_id))]
+            await self._commands.run(RELEASE, (*self._keys.shared, *map(self._keys.user, ids)), (key, *args))
 
     async def _begin(self, token: str, claim: int, start: str) -> str:
         """Forget whom an earlier request left in the queue."""
