@@ -2,13 +2,12 @@
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from periodic_sync import __version__
 from periodic_sync.cli import import_users, migrate, server
+from periodic_sync.cli.ending import end_on_sigterm
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_operator(chosen: argparse.Namespace) -> int:
-    # A signal that it does not handle does not end a container's first process, and the imports take a second or two.
-    signal.signal(signal.SIGTERM, _end)
+    end_on_sigterm()
     # Imported only here, so that other commands start without kopf and the Kubernetes client.
     from periodic_sync.controller.operator import Options, run
 
@@ -66,11 +64,6 @@ def run_operator(chosen: argparse.Namespace) -> int:
             )
         )
     )
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    """Until the operator has handlers of its own."""
-    raise SystemExit(0)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 import argparse
 import asyncio
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import Any
+
+from periodic_sync.cli.ending import end_on_sigterm
 
 
 def add_to(commands: Any) -> None:
@@ -39,8 +39,7 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Raises: SystemExit with what to correct."""
     check(chosen)
-    # A signal that is not handled does not end a container's first process, and the imports take a second or two.
-    signal.signal(signal.SIGTERM, _end)
+    end_on_sigterm()
     # Imported only here: the operator shall not carry FastAPI about.
     from periodic_sync.controller import logs
     from periodic_sync.server.app import Limits
@@ -77,8 +76,3 @@ def check(chosen: argparse.Namespace) -> None:
         )
     if min(chosen.requests_per_second, chosen.max_connections, chosen.request_timeout, chosen.max_body_bytes) <= 0:
         raise SystemExit("error: limits must be above 0")
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    """Until the server has handlers of its own."""
-    raise SystemExit(0)
