@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from periodic_sync.api.errors import UnavailableError
+from periodic_sync.kube.answers import Answers
 from periodic_sync.server.access import Access, Act, Caller
-from periodic_sync.server.answers import Answers
 from periodic_sync.server.problems import Problem
 from periodic_sync.server.rates import Rates
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from periodic_sync.server.answers import Answers
+from periodic_sync.kube.answers import Answers
 from periodic_sync.server.problems import Problem
 from periodic_sync.server.rates import Rates
 

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from periodic_sync import __version__
 from periodic_sync.client.backend import Clock
+from periodic_sync.inspection.why import Looks
 from periodic_sync.server.access import Access, Authenticator, Authorizer
 from periodic_sync.server.figures import Figures, Lists
 from periodic_sync.server.guard import Guard
@@ -14,7 +15,7 @@ from periodic_sync.server.open_routes import OpenRoutes, docs_route
 from periodic_sync.server.policies import Policies
 from periodic_sync.server.problems import add_handlers
 from periodic_sync.server.user_routes import UserRoutes
-from periodic_sync.server.why import Explainer, Looks
+from periodic_sync.server.why import Explainer
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from periodic_sync.api.names import Priority
 from periodic_sync.core import ledger as ledgers
 from periodic_sync.core.ledger import Ledger
+from periodic_sync.kube.answers import Answers
 from periodic_sync.kube.ledgers import KEY
-from periodic_sync.server.answers import Answers
 from periodic_sync.server.models import ByPriority, Queue, QueueStats, SchedulerStats
 from periodic_sync.server.problems import no_such_policy
 

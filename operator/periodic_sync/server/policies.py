@@ -11,7 +11,7 @@ from periodic_sync.api.policy import InvalidPolicyError, SyncPolicy
 from periodic_sync.client import Client
 from periodic_sync.client.backend import Backend, Clock
 from periodic_sync.client.errors import store_errors
-from periodic_sync.server.answers import Answers
+from periodic_sync.kube.answers import Answers
 from periodic_sync.server.problems import invalid_policy, no_such_policy
 
 POLICY_SECONDS = 5.0

@@ -15,10 +15,10 @@ import uvicorn
 from periodic_sync import __version__
 from periodic_sync.client import opening
 from periodic_sync.client.backend import Clock, SystemClock
+from periodic_sync.inspection.looks import KubeLooks
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
 from periodic_sync.server.app import Limits, Parts, create_app
-from periodic_sync.server.looks import KubeLooks
 from periodic_sync.server.policies import Policies
 from periodic_sync.server.protocol import LimitedProtocol
 from periodic_sync.server.reviews import SubjectAccessReviews, TokenReviews

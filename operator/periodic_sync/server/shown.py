@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from periodic_sync.api.durations import format_duration
 from periodic_sync.client import SyncState, User
 from periodic_sync.client.users import moment
+from periodic_sync.inspection.why import Why
 from periodic_sync.server.models import State, UserAnswer, WhyAnswer
-from periodic_sync.server.why import Why
 
 
 def rfc_3339(at: datetime) -> str:

@@ -8,13 +8,13 @@ from periodic_sync.api.durations import HOUR, MINUTE, SECOND
 from periodic_sync.api.names import Priority, Reason
 from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.client.backend import Known
+from periodic_sync.core.calendar import UnknownTimeZoneError
 from periodic_sync.core.due import Decision
 from periodic_sync.core.ledger import Breaker, ManualRequest, OpenJob, RecentClaim, Refusal, Scope
 from periodic_sync.core.users import UserState
-from periodic_sync.server.problems import Problem
+from periodic_sync.inspection.why import Flight, Why, judge, without_store
+from periodic_sync.inspection.words import sentence
 from periodic_sync.server.shown import shown_why
-from periodic_sync.server.why import Flight, Why, judge, without_store
-from periodic_sync.server.words import sentence
 from scheduling import NOON, ledger_of, policy, user
 
 SYNCED = UserState(last_synced=NOON - MINUTE)
@@ -112,7 +112,7 @@ def test_a_request_by_annotation_counts_as_long_as_it_carries_the_ledgers_token(
 
 
 def test_a_policy_whose_time_zone_does_not_exist_is_told_as_such() -> None:
-    with pytest.raises(Problem, match="marketHours"):
+    with pytest.raises(UnknownTimeZoneError):
         told(DUE, spec={"marketHours": {"timeZone": "Mars/Olympus"}})
 
 

@@ -8,13 +8,13 @@ from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.core.batch_files import read_batch_file
 from periodic_sync.core.ledger import Ledger, OpenJob
 from periodic_sync.core.objects import PolicyRef, ledger_name, metadata
+from periodic_sync.inspection.why import Flight
+from periodic_sync.kube.answers import Answers
 from periodic_sync.kube.client import KubeClient, Object, Objects
 from periodic_sync.kube.ledgers import Ledgers, LedgerUnreadableError
 from periodic_sync.kube.parallel import results
 from periodic_sync.kube.policy_objects import PolicyObjects
 from periodic_sync.kube.resources import CONFIG_MAPS, SYNC_POLICIES
-from periodic_sync.server.answers import Answers
-from periodic_sync.server.why import Flight
 
 MOST_FILES = 500
 _NO_LEDGER = "The operator has not taken this policy up yet: is it running?"
