@@ -3,14 +3,16 @@
 import re
 import subprocess
 import tomllib
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from cluster_support import KUBECTL, ROOT
-from periodic_sync.cli.main import parser
+from periodic_sync.cli.server import server as server_command
 from periodic_sync.controller.operator import LEASE_NAME
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
@@ -147,14 +149,22 @@ def test_the_http_api_may_do_what_it_needs_and_nothing_with_jobs_pods_or_secrets
     }
 
 
+def parsed(command: Callable[..., None], arguments: list[str]) -> dict[str, Any]:
+    """What the command line makes of them."""
+    app = typer.Typer()
+    app.command()(command)
+    return typer.main.get_command(app).make_context("command", arguments).params
+
+
 def test_the_http_api_runs_as_two_with_an_account_a_budget_and_a_certificate() -> None:
     spec = of_api("Deployment")["spec"]
     pod = spec["template"]["spec"]
     assert spec["replicas"] - of_api("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
     assert pod["serviceAccountName"] == "periodic-sync-api"
     [server] = pod["containers"]
-    arguments = parser().parse_args(server["args"])
-    assert (arguments.command, arguments.port, arguments.insecure_http) == ("server", 3001, False)
+    command, *arguments = server["args"]
+    given = parsed(server_command, arguments)
+    assert (command, given["port"], given["insecure_http"]) == ("server", 3001, False)
     assert {mount["name"] for mount in server["volumeMounts"]} == {"tmp", "tls"}
     assert of_api("Service")["spec"]["selector"] == spec["selector"]["matchLabels"]
 

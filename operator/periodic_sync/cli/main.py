@@ -1,69 +1,65 @@
-"""`periodic-sync`: one program for everything that people and manifests start."""
+"""`periodic-sync`, and the same as `kubectl syncpolicy`: one program for everything that people and manifests start."""
 
-import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from periodic_sync import __version__
-from periodic_sync.cli import import_users, migrate, server
-from periodic_sync.cli.ending import end_on_sigterm
+from periodic_sync.cli import import_users, migrate, operator, pausing, server
+
+LOOK, STEER, USERS, RUN = "Look", "Steer", "Users", "Run"
+"""The panels of help that commands are in."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they show the values of variables, among which are tokens and wallets
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for panel, commands in (
+    (STEER, (pausing.pause, pausing.resume)),
+    (USERS, (import_users.import_users, migrate.migrate)),
+    (RUN, (operator.operator, server.server)),
+):
+    for command in commands:
+        app.command(command.__name__.removesuffix("_users"), rich_help_panel=panel)(command)
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="periodic-sync", description="Keep the data of a product's active users fresh.")
-    top.add_argument("--version", action="version", version=__version__)
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    operator = commands.add_parser("operator", help="run the operator until SIGTERM")
-    operator.add_argument("--namespace", help="serve only this namespace (default: all)")
-    operator.add_argument("--kubeconfig", help="kubeconfig file (default: the pod's service account, else $KUBECONFIG)")
-    operator.add_argument("--host", default="127.0.0.1", help="address of the health endpoint (default: %(default)s)")
-    operator.add_argument("--port", type=int, default=8080, help="port of the health endpoint (default: %(default)s)")
-    operator.add_argument("--worker-image", help="image of the built-in worker (default: $WORKER_IMAGE)")
-    operator.add_argument(
-        "--leader-election",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="schedule only while holding the Lease; without it any number of operators are safe, and work in vain",
-    )
-    operator.add_argument(
-        "--lease-namespace", help="namespace of the Lease (default: $POD_NAMESPACE, else that of --namespace)"
-    )
-    operator.add_argument("--log-format", choices=("json", "text"), default="json")
-    operator.add_argument("--log-level", choices=("debug", "info", "warning"), default="info")
-    operator.set_defaults(run=run_operator)
-    server.add_to(commands)
-    import_users.add_to(commands)
-    migrate.add_to(commands)
-    return top
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = (
+        False
+    ),
+) -> None:
+    """Keep the data of a product's active users fresh."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    chosen = parser().parse_args(arguments)
-    code: int = chosen.run(chosen)
-    return code
-
-
-def run_operator(chosen: argparse.Namespace) -> int:
-    end_on_sigterm()
-    # Imported only here, so that other commands start without kopf and the Kubernetes client.
-    from periodic_sync.controller.operator import Options, run
-
-    return asyncio.run(
-        run(
-            Options(
-                namespace=chosen.namespace,
-                kubeconfig=chosen.kubeconfig,
-                host=chosen.host,
-                port=chosen.port,
-                worker_image=chosen.worker_image,
-                leader_election=chosen.leader_election,
-                lease_namespace=chosen.lease_namespace,
-                log_format=chosen.log_format,
-                log_level=chosen.log_level,
-            )
+    """Returns: the exit code."""
+    called = Path(sys.argv[0]).name
+    try:
+        app(
+            args=None if arguments is None else list(arguments),
+            prog_name="kubectl syncpolicy" if called.startswith("kubectl-syncpolicy") else "periodic-sync",
         )
-    )
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else _told(ended.code)
+    return 0
+
+
+def _told(code: str | None) -> int:
+    if code is not None:
+        print(code, file=sys.stderr)
+    return 0 if code is None else 1
 
 
 if __name__ == "__main__":

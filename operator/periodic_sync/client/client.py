@@ -44,24 +44,35 @@ class Client:
         self._opened: Backend | None = None
 
     @classmethod
-    def for_policy(cls, namespace: str, policy: str, *, kubeconfig: str | None = None) -> Self:
+    def for_policy(
+        cls, namespace: str, policy: str, *, kubeconfig: str | None = None, context: str | None = None
+    ) -> Self:
         """The store that a SyncPolicy names, as it is when the block begins.
 
         kubeconfig: a file; without one, the pod's service account, else $KUBECONFIG, else ~/.kube/config.
+        context: one of the kubeconfig's, in place of its current one.
         """
-        return cls(lambda stack, clock: opening.policy(stack, clock, namespace, policy, kubeconfig))
+        way = opening.Way(kubeconfig, context)
+        return cls(lambda stack, clock: opening.policy(stack, clock, namespace, policy, way))
 
     @classmethod
     def for_config_map(
-        cls, namespace: str, name: str, *, active_threshold: Span = "24h", kubeconfig: str | None = None
+        cls,
+        namespace: str,
+        name: str,
+        *,
+        active_threshold: Span = "24h",
+        kubeconfig: str | None = None,
+        context: str | None = None,
     ) -> Self:
-        """The ConfigMap of that name and its shards. kubeconfig: as in `for_policy`.
+        """The ConfigMap of that name and its shards. kubeconfig, context: as in `for_policy`.
 
         active_threshold: the policy's spec.thresholds.active; a twentieth of it is how exact activity is kept.
         Raises: ValueError.
         """
         active = threshold_of(active_threshold)
-        return cls(lambda stack, clock: opening.config_map(stack, clock, namespace, name, active, kubeconfig))
+        way = opening.Way(kubeconfig, context)
+        return cls(lambda stack, clock: opening.config_map(stack, clock, namespace, name, active, way))
 
     @classmethod
     def for_redis(cls, url: str, key_prefix: str, *, ca: str = "") -> Self:

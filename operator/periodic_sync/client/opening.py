@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +20,14 @@ from periodic_sync.stores.redis.urls import parse_url
 
 if TYPE_CHECKING:
     from periodic_sync.kube.client import KubeClient
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """To an API server. kubeconfig: a file; context: one of its, in place of the current one."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
 
 
 def redis(url: str, key_prefix: str, ca: str) -> Callable[[AsyncExitStack, Clock], Awaitable[Backend]]:
@@ -41,18 +50,16 @@ def check_key_prefix(text: str) -> None:
         raise ValueError(f"the key prefix is not valid: {cause or 'write 1 to 128 characters'}") from None
 
 
-async def config_map(
-    stack: AsyncExitStack, clock: Clock, namespace: str, name: str, active: int, kubeconfig: str | None
-) -> Backend:
+async def config_map(stack: AsyncExitStack, clock: Clock, namespace: str, name: str, active: int, way: Way) -> Backend:
     from periodic_sync.kube.config_maps import KubeConfigMaps
 
-    maps = KubeConfigMaps(await _kube(stack, kubeconfig))
+    maps = KubeConfigMaps(await _kube(stack, way))
     return ConfigMapBackend(maps, namespace=namespace, name=name, owner=None, active=active, clock=clock)
 
 
-async def policy(stack: AsyncExitStack, clock: Clock, namespace: str, name: str, kubeconfig: str | None) -> Backend:
+async def policy(stack: AsyncExitStack, clock: Clock, namespace: str, name: str, way: Way) -> Backend:
     """Raises: StoreNotReady, ApiError."""
-    client = await _kube(stack, kubeconfig)
+    client = await _kube(stack, way)
     return await of_policy(client, await read_policy(client, namespace, name), clock)
 
 
@@ -108,14 +115,14 @@ async def secret_connection(client: "KubeClient", ref: SecretRef) -> SecretConne
     return SecretConnection(secrets, ref)
 
 
-async def _kube(stack: AsyncExitStack, kubeconfig: str | None) -> "KubeClient":
+async def _kube(stack: AsyncExitStack, way: Way) -> "KubeClient":
     """Raises: StoreNotReady where no way to an API server is known."""
     from kubernetes.aio.config import ConfigException
 
     from periodic_sync.kube.connect import connected
 
     try:
-        return await stack.enter_async_context(connected(kubeconfig))
+        return await stack.enter_async_context(connected(way.kubeconfig, context=way.context))
     except (ConfigException, OSError) as error:
         raise StoreNotReady(
             f"No way to an API server is known ({error}): outside a pod, set KUBECONFIG or give a kubeconfig"

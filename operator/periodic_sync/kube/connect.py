@@ -15,18 +15,21 @@ MANY_CONNECTIONS = 512
 
 
 @asynccontextmanager
-async def connected(kubeconfig: str | None = None, observe: RequestObserver = silent) -> AsyncIterator[KubeClient]:
+async def connected(
+    kubeconfig: str | None = None, observe: RequestObserver = silent, *, context: str | None = None
+) -> AsyncIterator[KubeClient]:
     """A client for as long as the block runs.
 
     `kubeconfig`: a file; without one, the pod's service account, else $KUBECONFIG, else ~/.kube/config.
+    `context`: one of the kubeconfig's, in place of its current one.
     Raises: kubernetes.aio.config.ConfigException where none of them can be read.
     """
     # Without trust_env=False aiohttp reads ~/.netrc and the proxy variables anew for each request.
     settings = Configuration(client_session_kwargs={"trust_env": False})
     settings.connection_pool_maxsize = MANY_CONNECTIONS
-    if kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+    if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
         config.load_incluster_config(client_configuration=settings)
     else:
-        await config.load_kube_config(config_file=kubeconfig, client_configuration=settings)
+        await config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
     async with ApiClient(configuration=settings) as api:
         yield KubeClient(api, observe)

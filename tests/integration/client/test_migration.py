@@ -248,7 +248,7 @@ async def test_a_prefix_of_another_policy_is_refused(bench: Bench, records: Redi
 async def test_the_command_as_people_type_it(bench: Bench, records: RedisRecords, api_server: Path) -> None:
     operator = await with_history(bench)
     before = await bench.snapshot()
-    names = ["--namespace", bench.namespace, "--policy", NAME, "--kubeconfig", str(api_server)]
+    names = [NAME, "--namespace", bench.namespace, "--kubeconfig", str(api_server)]
     to = ["--to-redis-secret", "redis", "--key-prefix", "portfolios:", "--apply", "--timeout", "1m"]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "periodic_sync.cli.main", "migrate", *names, *to),
@@ -278,7 +278,7 @@ async def test_the_command_as_people_type_it(bench: Bench, records: RedisRecords
 
 async def test_the_command_stopped_half_way_leaves_the_policy_as_it_was(bench: Bench, api_server: Path) -> None:
     await with_history(bench)
-    names = ["--namespace", bench.namespace, "--policy", NAME, "--kubeconfig", str(api_server)]
+    names = [NAME, "--namespace", bench.namespace, "--kubeconfig", str(api_server)]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "periodic_sync.cli.main", "migrate", *names),
         *("--to-redis-secret", "redis", "--key-prefix", "portfolios:", "--apply"),
