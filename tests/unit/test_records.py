@@ -253,13 +253,43 @@ def test_a_request_more_than_five_minutes_ahead_does_not_count_until_it_does() -
         (WALLET, GOOD | {"userId": "u17", "interval": "x"}),
         (WALLET.lower(), GOOD | {"userId": "u17", "lastActive": "x"}),
         ("u17", GOOD | {"changedTokens": {WALLET: WALLET}}),
+        (WALLET, GOOD | {"interval": "x"}),
+        (WALLET, GOOD | {"userId": WALLET, "interval": "x"}),
+        (WALLET, GOOD | {"userId": "not valid!"}),
+        (WALLET, {"lastActive": ACTIVE}),
+        (f"user.{WALLET}", GOOD | {"lastActive": "2126-01-31T09:30:00Z"}),
+        ("u17", GOOD | {"interval": f"{WALLET} 5m"}),
+        ("u17", {"wallet": "wal let", "lastActive": ACTIVE, "timeZone": "the wal let"}),
+        ("u17", GOOD | {"timeZone": "wal let"}),
+        ("u17", GOOD | {"syncRequestedAt": "wal let"}),
+        ("u17", GOOD | {"interval": "wal/let"}),
+        ("wal-let", {"walet": "wal-let", "lastActive": ACTIVE}),
+        (WALLET, f"{{{WALLET}"),
     ],
 )
-def test_no_problem_ever_shows_a_wallet(key: str, raw: dict[str, Any]) -> None:
+def test_no_problem_ever_shows_a_wallet(key: str, raw: object) -> None:
     problems = parse(raw, key=key).problems
     assert problems
-    for value in (WALLET, WALLET.lower(), "short"):
+    for value in (WALLET, WALLET.lower(), "short", "wal let", "wal/let", "wal-let"):
         assert value not in "".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("interval", "often"),
+        ("interval", "5"),
+        ("interval", "5 minutes"),
+        ("interval", "2.5h"),
+        ("timeZone", "Mars/Olympus"),
+        ("timeZone", "UTC+2"),
+        ("syncRequestedAt", "2026-01-31 09:30"),
+        ("syncRequestedAt", "1769851800000"),
+        ("syncRequestedAt", "31.1.2026"),
+    ],
+)
+def test_a_value_that_is_like_what_was_meant_is_quoted(field: str, value: str) -> None:
+    assert f'{field} "{value}" is not a' in parse(GOOD | {field: value}).problems[0]
 
 
 _JSON = st.recursive(

@@ -33,6 +33,7 @@ NAMED: dict[str, tuple[str, dict[str, str]]] = {
     "the user's wallet": (said(failed={"u1": "no such 0xWALLET-of-u1!"}), {"u1": "no such (wallet)!"}),
     "another user's wallet": (said(failed={"u1": "like 0xwallet-of-u2"}), {"u1": "like (wallet)"}),
     "what looks like a wallet": (said(failed={"u1": f"0x{'aB' * 20} is unknown"}), {"u1": "(wallet) is unknown"}),
+    "a wallet in an object": (said(failed={"u1": {"w": "0xwallet-of-u1"}}), {"u1": '{"w": "(wallet)"}'}),
     "a reason without an end": (said(failed={"u1": "x" * 5000}), {"u1": "x" * 199 + "…"}),
 }
 
@@ -84,6 +85,13 @@ def test_no_reason_shows_a_wallet_of_the_batch(wallet: str, before: str, after: 
     named = read_message(json.dumps({"version": 1, "failed": {"u1": before + wallet.upper() + after}}), [user])
     hidden = named["u1"].replace("(wallet)", "")
     assert len(wallet.strip()) < 6 or wallet not in hidden
+
+
+def test_who_has_a_wallet_for_an_id_is_told_by_position() -> None:
+    users = [BatchUser("u0", "0x1f"), BatchUser("acct-0815", "ACCT-0815")]
+    judgement = judge(users, End.FAILED, [pod(exit_of(1, said(failed={"acct-0815": "acct-0815 is gone", "u0": "x"})))])
+    assert judgement.reasons == {"users[1]": "(wallet) is gone", "u0": "x"}
+    assert judgement.verdict.failed == {"acct-0815", "u0"}
 
 
 def test_a_full_batch_in_which_everyone_failed_can_be_told() -> None:

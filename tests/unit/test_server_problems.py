@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from periodic_sync.api.errors import ForbiddenError, UnavailableError
 from periodic_sync.client import InvalidUserError, StoreUnavailableError, UnknownUserError
-from periodic_sync.server.problems import Problem, answer, problem_of
+from periodic_sync.server.problems import Problem, answer, no_such_policy, problem_of
 
 CASES = [
     (UnknownUserError("ada"), 404, "UnknownUser"),
@@ -50,3 +50,18 @@ def test_a_bad_body_is_told_by_its_fields_and_not_repeated() -> None:
 
 def test_headers_that_belong_to_an_error_are_kept() -> None:
     assert problem_of(HTTPException(405, headers={"Allow": "GET"})).headers == {"Allow": "GET"}
+
+
+@pytest.mark.parametrize("name", ["0x52908400098527886E0F7030069857D2E4169EE7", 'wäl "let"', "wal-let"])
+def test_a_wallet_in_the_place_of_a_fields_name_is_not_repeated(name: str) -> None:
+    error = RequestValidationError([{"loc": ("body", "users", 3, name), "msg": "Extra inputs are not permitted"}])
+    assert problem_of(error).detail.startswith("body.users.3.(a name that is no field's): Extra inputs")
+
+
+def test_a_misspelt_field_is_named() -> None:
+    error = RequestValidationError([{"loc": ("body", "intervall"), "msg": "Extra inputs are not permitted"}])
+    assert problem_of(error).detail.startswith("body.intervall: Extra inputs")
+
+
+def test_a_wallet_in_the_place_of_a_policy_is_not_repeated() -> None:
+    assert "0x52" not in no_such_policy("shop", "0x52908400098527886e0f7030069857d2e4169ee7").detail

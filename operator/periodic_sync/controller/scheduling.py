@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from periodic_sync.api.names import Reason
 from periodic_sync.api.policy import SyncPolicy
+from periodic_sync.api.wallets import shown_id
 from periodic_sync.controller.claiming import claim
 from periodic_sync.controller.creating import JobMaker
 from periodic_sync.controller.flights import Flights
@@ -107,7 +108,7 @@ class Scheduling:
         whom = f"{len(asked.users)} users by id" if asked.scope is Scope.NAMED else f"{asked.scope.value} users"
         await self.events.normal("RequestQueued", f"Request {asked.token} asks to sync {whom}.")
         if made.unknown_users:
-            some = ", ".join(sorted(made.unknown_users)[:UNKNOWN_TOLD])
+            some = ", ".join(map(shown_id, sorted(made.unknown_users)[:UNKNOWN_TOLD]))
             await self.events.warning(
                 "UnknownUsers",
                 f"Request {asked.token} names {len(made.unknown_users)} users that the store does not have, such as "

@@ -5,11 +5,11 @@ message is believed as a whole or not at all, and what ended for reasons that ar
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from periodic_sync.api.wallets import hide_wallets, holds_wallet
 from periodic_sync.core.batch_files import Batch, BatchFile, BatchUser
 from periodic_sync.core.indexes import parse_indexes
 from periodic_sync.core.outcomes import (
@@ -35,9 +35,6 @@ LONGEST_MESSAGE = 65_536
 
 NO_REASON = "no reason given"
 
-HIDDEN = "(wallet)"
-_LONG_HEX = r"0x[0-9a-f]{16,}"
-
 
 class End(StrEnum):
     """How an index ended, as far as its Job tells."""
@@ -56,7 +53,7 @@ class Judgement:
     why: str
     """Half a sentence for logs, such as `exit code 3 and no termination message`."""
     reasons: Mapping[str, str] = field(default_factory=dict)
-    """What the worker said of the users that it named, one line each, without wallets."""
+    """What the worker said of the users that it named, one line each. Neither these nor the names show wallets."""
 
 
 class UnreadableMessageError(ValueError):
@@ -112,7 +109,8 @@ def _judge_exit(users: Sequence[BatchUser], end: Exit) -> Judgement:
         named = read_message(end.message, users)
     except UnreadableMessageError as error:
         return Judgement(FAILED_UNEXPLAINED, f"{how} and {error}")
-    return Judgement(failed_users(named), f"{how}, {len(named)} of {len(users)} users named as failed", named)
+    why = f"{how}, {len(named)} of {len(users)} users named as failed"
+    return Judgement(failed_users(named), why, _with_shown_names(named, users))
 
 
 def read_message(message: str, users: Sequence[BatchUser]) -> dict[str, str]:
@@ -162,10 +160,17 @@ def _text_of(reason: object) -> str:
 
 def _fit_for_logs(named: Mapping[str, str], users: Sequence[BatchUser]) -> dict[str, str]:
     """Reasons as one line each, and without wallets: those of the batch, and whatever else looks like one."""
-    everything = "\n".join(named.values()).lower()
-    shown = [user.wallet for user in users if user.wallet and user.wallet.lower() in everything]
-    wallets = re.compile("|".join([*map(re.escape, sorted(shown, key=len, reverse=True)), _LONG_HEX]), re.IGNORECASE)
-    return {user_id: one_line(wallets.sub(HIDDEN, reason)) or NO_REASON for user_id, reason in named.items()}
+    wallets = {user.wallet for user in users}
+    return {user_id: one_line(hide_wallets(reason, wallets)) or NO_REASON for user_id, reason in named.items()}
+
+
+def _with_shown_names(named: Mapping[str, str], users: Sequence[BatchUser]) -> dict[str, str]:
+    """Users whose id gives a wallet away are told by their position, as the built-in worker tells them."""
+    return {
+        f"users[{at}]" if holds_wallet(user.user_id, user.wallet) else user.user_id: named[user.user_id]
+        for at, user in enumerate(users)
+        if user.user_id in named
+    }
 
 
 def outcomes(file: BatchFile, index: int, verdict: Verdict, *, ended_at: int) -> tuple[Outcome, ...]:

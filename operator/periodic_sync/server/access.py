@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from periodic_sync.api.wallets import shown_id
 from periodic_sync.kube.answers import Answers
 from periodic_sync.server.problems import Problem
 from periodic_sync.server.rates import Rates
@@ -111,7 +112,8 @@ class Access:
             return await self._authorizer.allows(caller, act)
 
         if not await self._rights.get((caller, act), review):
-            whom = f'"{act.policy}" in namespace "{act.namespace}"' if act.policy else act.namespace or "all namespaces"
+            policy, namespace = shown_id(act.policy), shown_id(act.namespace)
+            whom = f'"{policy}" in namespace "{namespace}"' if policy else namespace or "all namespaces"
             raise Problem(
                 403,
                 "Forbidden",

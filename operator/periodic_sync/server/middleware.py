@@ -3,17 +3,21 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from periodic_sync.api.wallets import shown_id
 from periodic_sync.server.access import Caller
 from periodic_sync.server.problems import answer, unavailable
+from periodic_sync.stores.records import USER_ID
 
 log = logging.getLogger("periodic_sync.server.access_log")
 
 
 class AccessLog:
-    """The route and not the address, which names a user: that is told at debug only. Bodies and queries never."""
+    """The route and not the address, which names a user: whom it was about is told at debug only, and never an id that
+    is none, or looks like a wallet. Bodies and queries are told never."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -47,8 +51,17 @@ class AccessLog:
             "caller": caller.name if isinstance(caller, Caller) else "",
         }
         if log.isEnabledFor(logging.DEBUG):
-            about["path"] = scope["path"]
+            about |= _whose(scope.get("path_params") or {}, does_exist=status < 400)
         log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=about)
+
+
+def _whose(found: Mapping[str, str], *, does_exist: bool) -> dict[str, str]:
+    """Anything may stand in an address; only where the policy exists is it known to be one."""
+    user_id = found.get("user_id", "")
+    shown = {"user": shown_id(user_id)} if USER_ID.fullmatch(user_id) else {}
+    if does_exist and "policy" in found:
+        shown["policy"] = f"{found['namespace']}/{found['policy']}"
+    return shown
 
 
 class Deadline:

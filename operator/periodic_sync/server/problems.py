@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem details, that say what to do. None of them ever repeats what was sent."""
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,11 +13,14 @@ from starlette.exceptions import HTTPException
 
 from periodic_sync.api.errors import ApiError, UnavailableError
 from periodic_sync.api.policy import InvalidPolicyError
+from periodic_sync.api.wallets import shown_id
 from periodic_sync.client import InvalidUserError, StoreUnavailableError, UnknownUserError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 """After trouble that passes by itself."""
+
+_LIKE_A_FIELD = re.compile(r"[A-Za-z_]{1,32}")
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +42,8 @@ def no_such_policy(namespace: str, name: str) -> Problem:
     return Problem(
         404,
         "NoSuchPolicy",
-        f"There is no SyncPolicy {namespace}/{name}: `kubectl get syncpolicy --all-namespaces` lists them",
+        f"There is no SyncPolicy {shown_id(namespace)}/{shown_id(name)}: `kubectl get syncpolicy --all-namespaces` "
+        "lists them",
     )
 
 
@@ -94,8 +99,12 @@ def _of_http(error: HTTPException) -> Problem:
 
 
 def _complaints(errors: Any) -> str:
-    """Where and what, without the values: one of them may be a wallet."""
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors[:5])
+    """Where and what, without the values: one of them may be a wallet. So may the name of a field be."""
+    return "; ".join(f"{'.'.join(map(_place, each['loc']))}: {each['msg']}" for each in errors[:5])
+
+
+def _place(part: int | str) -> str:
+    return str(part) if isinstance(part, int) or _LIKE_A_FIELD.fullmatch(part) else "(a name that is no field's)"
 
 
 def add_handlers(app: FastAPI) -> None:

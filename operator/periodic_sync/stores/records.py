@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 from periodic_sync.api.durations import MINUTE, parse_duration
+from periodic_sync.api.wallets import holds_wallet
 from periodic_sync.core.users import NO_TOKENS, UserRecord
 from periodic_sync.stores.instants import parse_instant
 
@@ -23,9 +24,11 @@ LONGEST_WALLET = 128
 LONGEST_TOKEN = 128
 MOST_TOKENS = 100
 
-_USER_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
-_ADDRESS_LIKE = re.compile(r"[A-Za-z0-9]{20}")
-_LONGEST_QUOTE = 40
+USER_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+_LIKE_A_TIME = re.compile(r"(?![0-9]{14})[0-9TtZz :+./,-]{1,35}|[A-Za-z]{1,10}")
+_LIKE_A_DURATION = re.compile(r"[0-9]{0,6}[.,]?[0-9]{0,3} ?[A-Za-z]{0,8}")
+_LIKE_A_ZONE = re.compile(r"(?=.{1,40}$)(?!.*[^/]{21})[A-Za-z_+/-]+[0-9]{0,4}")
+_LONG_PART = 6
 _WRITE_TIME = "write RFC 3339, such as 2026-01-31T09:30:00Z"
 _EXAMPLE = '{"wallet": "0x…", "lastActive": "2026-01-31T09:30:00Z"}'
 
@@ -83,16 +86,27 @@ def read_entry(name: str, key: str, raw: object) -> Entry:
     try:
         fields = load_fields(raw)
     except BadFieldError as bad:
+        name = _shown_name(name, key, {})
         return Entry(name, None, (f"{name}: {bad}",))
-    wallet = fields.get("wallet")
+    wallet, name = fields.get("wallet"), _shown_name(name, key, fields)
     try:
         user_id = read_user_id(fields.get("userId"), key)
-        if isinstance(wallet, str) and key.lower() == wallet.lower() and user_id != key:
-            name = f"{name[: len(name) - len(key)]}(the entry of {user_id})"  # such a key would be a wallet in a log
         record = UserRecord(user_id, read_wallet(wallet), read_time(fields.get("lastActive"), "lastActive", wallet))
     except BadFieldError as bad:
         return Entry(name, None, (f"{name}: {bad}",))
     return _with_optional_fields(name, record, fields)
+
+
+def _shown_name(name: str, key: str, fields: Mapping[str, Any]) -> str:
+    """What problems call an entry whose key may be a wallet, which would then be in logs and conditions."""
+    wallet, user_id = fields.get("wallet"), fields.get("userId")
+    known = wallet if isinstance(wallet, str) else None
+    if not (holds_wallet(key, known) or any(key == each for field, each in fields.items() if field != "userId")):
+        return name
+    prefix = name[: len(name) - len(key)]
+    if isinstance(user_id, str) and USER_ID.fullmatch(user_id) and not holds_wallet(user_id, known):
+        return f"{prefix}(the entry of {user_id})"
+    return f"{prefix}(a key of {len(key)} characters, like a wallet)"
 
 
 def _with_optional_fields(name: str, record: UserRecord, fields: dict[str, Any]) -> Entry:
@@ -138,7 +152,7 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 def read_user_id(value: object, key: str) -> str:
     """Raises: BadFieldError, as all of these. key: the id where there is no value."""
     user_id = key if value is None else value
-    if isinstance(user_id, str) and _USER_ID.fullmatch(user_id):
+    if isinstance(user_id, str) and USER_ID.fullmatch(user_id):
         return user_id
     source = "the key, which is the userId where none is given," if value is None else "userId"
     raise BadFieldError(f"{source} is not 1 to 128 characters out of A-Z a-z 0-9 . _ : @ -")
@@ -168,7 +182,7 @@ def read_time(value: object, field: str, wallet: object) -> int:
     try:
         return parse_instant(value)
     except ValueError:
-        raise BadFieldError(f"{field} {_quote(value, wallet)} is not a time: {_WRITE_TIME}") from None
+        raise BadFieldError(f"{field} {_quote(value, _LIKE_A_TIME, wallet)} is not a time: {_WRITE_TIME}") from None
 
 
 def read_interval(value: object, field: str, wallet: object) -> int:
@@ -178,14 +192,14 @@ def read_interval(value: object, field: str, wallet: object) -> int:
             return parse_duration(value)
     except ValueError:
         pass
-    quoted = f" {_quote(value, wallet)}" if isinstance(value, str) else ""
+    quoted = f" {_quote(value, _LIKE_A_DURATION, wallet)}" if isinstance(value, str) else ""
     raise BadFieldError(f"{field}{quoted} is not a duration: write such as 5m or 1h30m")
 
 
 def read_time_zone(value: object, field: str, wallet: object) -> str:
     if isinstance(value, str) and value in zone_names():
         return value
-    quoted = f" {_quote(value, wallet)}" if isinstance(value, str) else ""
+    quoted = f" {_quote(value, _LIKE_A_ZONE, wallet)}" if isinstance(value, str) else ""
     raise BadFieldError(f"{field}{quoted} is not a time zone: write a name such as Europe/Berlin")
 
 
@@ -229,12 +243,12 @@ def zone_names() -> frozenset[str]:
     return frozenset((importlib.resources.files("tzdata") / "zones").read_text("utf-8").split())
 
 
-def _quote(value: str, wallet: object) -> str:
-    """The value as a problem shows it: not at all where it may be a wallet in the wrong field."""
-    if (
-        len(value) > _LONGEST_QUOTE
-        or _ADDRESS_LIKE.search(value)
-        or (isinstance(wallet, str) and value.lower() == wallet.lower())
-    ):
-        return f"(a text of {len(value)} characters)"
-    return json.dumps(value)
+def _quote(value: str, shape: re.Pattern[str], wallet: object) -> str:
+    """The value as a problem shows it: only where it has the shape of what was meant, and is no part of the wallet.
+
+    Anything else may be a wallet in the wrong field, whatever it looks like.
+    """
+    known = wallet.lower() if isinstance(wallet, str) else ""
+    written = value.lower()
+    is_of_wallet = (known and known in written) or (len(written) >= _LONG_PART and written in known)
+    return f"(a text of {len(value)} characters)" if is_of_wallet or not shape.fullmatch(value) else json.dumps(value)

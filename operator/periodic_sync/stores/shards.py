@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from periodic_sync.api.names import STORE_LABEL
+from periodic_sync.api.wallets import shown_id
 from periodic_sync.core.users import UserRecord
 from periodic_sync.stores.records import Entry, judge, read_entry
 
@@ -55,8 +56,9 @@ def read_shard(body: Mapping[str, Any], before: Shard | None) -> Shard:
         entries[key] = old if old is not None and old[0] == raw else (raw, read_entry(f"{name}/{key}", key, raw))
         size += _size(raw)
     for key, raw in (body.get("binaryData") or {}).items():
-        problem = f"{name}/{key}: is under binaryData: write it as text under data"
-        entries[key] = (None, Entry(f"{name}/{key}", None, (problem,)))
+        entry_name = f"{name}/{shown_id(key)}"
+        problem = f"{entry_name}: is under binaryData: write it as text under data"
+        entries[key] = (None, Entry(entry_name, None, (problem,)))
         size += len(raw) * 3 // 4
     return Shard(name, entries, size)
 
@@ -118,7 +120,10 @@ class _Merge:
         if self._repeated:
             count = len(self._repeated)
             who = "1 user is" if count == 1 else f"{count} users are"
-            named = [f"{user_id} in {' and '.join(names[:3])}" for user_id, names in self._repeated.items()][:SHOWN]
+            named = [
+                f"{shown_id(user_id, self.records[user_id].wallet)} in {' and '.join(names[:3])}"
+                for user_id, names in list(self._repeated.items())[:SHOWN]
+            ]
             more = ", …" if count > SHOWN else ""
             yield (
                 f"{who} there more than once, the entry with the newest lastActive counts ({', '.join(named)}{more}): "

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from periodic_sync.api.wallets import holds_wallet
+
 MAX_USERS = 1000  # the contract's bound; above it the positions of all who failed might not fit the termination message
 
 
@@ -22,8 +24,8 @@ class User(BaseModel):
 
     @property
     def public_id(self) -> str | None:
-        """The id where it may be shown; None for someone whose id is or holds the wallet address, which never is."""
-        return None if self.wallet and self.wallet.lower() in self.id.lower() else self.id
+        """The id where it may be shown; None for someone whose id is or holds a wallet address, which never is."""
+        return None if holds_wallet(self.id, self.wallet) else self.id
 
 
 class Batch(BaseModel):

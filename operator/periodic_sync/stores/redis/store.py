@@ -7,6 +7,7 @@ counted by sorted sets that keep them in order. What is where: docs/redis-store.
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 
+from periodic_sync.api.wallets import shown_id
 from periodic_sync.core.due import examine, requested_in_bulk
 from periodic_sync.core.ledger import Scope
 from periodic_sync.core.limits import limits
@@ -68,13 +69,13 @@ class RedisStore:
         self._meta = await open_store(self._commands, self._keys, self._who)
         found = await read_users(self._commands, self._keys, self._meta.first_broken)
         await self._upkeep.restore(found.users)
-        broken = (f"{user_id}: {why}" for user_id, why in found.broken.items())
+        broken = (f"{shown_id(user_id)}: {why}" for user_id, why in found.broken.items())
         ahead, names = await self._last_active_ahead(now)
         self._ahead = frozenset(names)
         return Report(
             identity=f"{self._name}/{self._keys.prefix}#{self._meta.id}",
             skipped=self._meta.broken - len(found.users) + ahead,
-            problems=tuple(islice((*broken, *(active_ahead(name) for name in names)), _TOLD)),
+            problems=tuple(islice((*broken, *(active_ahead(shown_id(name)) for name in names)), _TOLD)),
             warnings=(f"{self._unindexed} users are still to be put in order",) if self._unindexed else (),
             highest_claim=self._meta.highest_claim,
         )
