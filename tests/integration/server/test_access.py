@@ -1,59 +1,147 @@
 """Who may do what: every route, by the OpenAPI document, with tokens that Kubernetes made."""
 
 import re
-from typing import Any
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
 
 import pytest
 
+from cluster_support import ROOT
 from periodic_sync.server.guard import RIGHT
-from server_support import Caller, ServerProcess
-from turns_support import until
+from server_support import AUDIENCE, Caller, ServerProcess
+from turns_support import ACCOUNTS, until
 
-from .conftest import Place
+from .conftest import POLICY, Place
 from .test_users import WALLET
 
 OPEN = {"/health", "/livez", "/readyz"}
-BODIES: dict[str, Any] = {
-    "Registration": {"wallet": WALLET},
-    "Activities": {"users": [{"id": "ada"}]},
-    "Tokens": {"tokens": ["0xt"]},
-}
+_ROW = re.compile(r"^\| `(?P<method>[A-Z]+) (?P<path>/[^`?]*)[^`]*` \|.*\| (?P<rights>[^|]*) \|$", re.MULTILINE)
 
 
-async def operations(server: ServerProcess) -> list[tuple[str, str, dict[str, Any]]]:
+class Operation(NamedTuple):
+    method: str
+    path: str
+    body: Any
+    """The least that its schema asks for; None: it takes none, or needs none."""
+    right: tuple[str, str] | None
+    """Verb and resource."""
+
+
+async def operations(server: ServerProcess) -> list[Operation]:
+    """All that the server's own document names, so that a route that is new is in every test of this file."""
     document = (await server.caller("")("GET", "/openapi.json")).json
-    return [(m.upper(), path, about) for path, each in document["paths"].items() for m, about in each.items()]
+    return [
+        Operation(method.upper(), path, _body(document, about), _right(about))
+        for path, each in document["paths"].items()
+        for method, about in each.items()
+    ]
 
 
-async def called(call: Caller, place: Place, method: str, path: str, about: dict[str, Any]) -> str:
+def _right(about: dict[str, Any]) -> tuple[str, str] | None:
+    wanted = about.get(RIGHT)
+    return (wanted["verb"], wanted["resource"]) if wanted else None
+
+
+def _body(document: dict[str, Any], about: dict[str, Any]) -> Any:
+    described = about.get("requestBody", {})
+    return _least(document, described["content"]["application/json"]["schema"]) if described.get("required") else None
+
+
+def _least(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    if "$ref" in schema:
+        return _least(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    match schema["type"]:
+        case "object":
+            return {name: _least(document, schema["properties"][name]) for name in schema.get("required", ())}
+        case "array":
+            return [_least(document, schema["items"])]
+        case kind:
+            return {"string": "ada", "integer": 1, "number": 1.5, "boolean": True}[kind]
+
+
+async def called(call: Caller, place: Place, operation: Operation) -> str:
     """The status and the code of the answer."""
-    names = re.findall(r"schemas/(\w+)", str(about.get("requestBody", "")))
-    filled = path.format(namespace=place.namespace, policy="portfolios", user_id="ada")
-    reply = await call(method, filled, BODIES.get(names[0]) if names else None)
+    values = defaultdict(lambda: "ada", namespace=place.namespace, policy=POLICY)
+    reply = await call(operation.method, operation.path.format_map(values), operation.body)
     return f"{reply.status} {reply.code}" if reply.status >= 400 else str(reply.status)
 
 
 async def test_only_health_and_the_probes_are_open(place: Place) -> None:
     routes = await operations(place.server)
-    assert {path for _, path, about in routes if RIGHT not in about} == OPEN
-    assert len(routes) == len(OPEN) + 10
+    assert {route.path for route in routes if route.right is None} == OPEN
     for path in OPEN:
         assert (await place.server.caller("")("GET", path)).status == 200
 
 
 async def test_every_other_route_refuses_whoever_has_no_token_or_one_for_somebody_else(place: Place) -> None:
     other = await place.token("manager", "https://kubernetes.default.svc")
-    for method, path, about in await operations(place.server):
-        if path in OPEN:
+    for route in await operations(place.server):
+        if route.path in OPEN:
             continue
         for token, code in (("", "NoToken"), ("nonsense", "TokenNotAccepted"), (other, "TokenNotAccepted")):
-            assert await called(place.server.caller(token), place, method, path, about) == f"401 {code}"
+            assert await called(place.server.caller(token), place, route) == f"401 {code}", route
 
 
 async def test_every_route_refuses_tokens_without_rights(place: Place) -> None:
-    for method, path, about in await operations(place.server):
-        if path not in OPEN:
-            assert await called(place.caller("nobody"), place, method, path, about) == "403 Forbidden"
+    refused = 0
+    for route in await operations(place.server):
+        if route.path not in OPEN:
+            assert await called(place.caller("nobody"), place, route) == "403 Forbidden", route
+            refused += 1
+    assert refused >= 10
+
+
+async def test_the_handbook_names_every_route_with_the_right_that_the_document_names(place: Place) -> None:
+    rows = _ROW.findall((ROOT / "docs" / "http-api.md").read_text())
+    told = {(method, path): rights for method, path, rights in rows}
+    for route in await operations(place.server):
+        path = route.path.removeprefix("/v1/namespaces/{namespace}/policies/{policy}").replace("{user_id}", "ID")
+        if route.path in {"/livez", "/readyz"}:
+            continue  # in one row
+        rights = told[route.method, path]
+        assert (rights == "open") if route.right is None else (" ".join(route.right) in rights), route
+
+
+@pytest.fixture
+async def holders(place: Place) -> AsyncIterator[dict[tuple[str, str], Caller]]:
+    """For each right of the document somebody who has it, for this one policy, and no other."""
+    found: dict[tuple[str, str], Caller] = {}
+    routes = await operations(place.server)
+    cluster = place.kubectl.within("default")
+    made: list[str] = []
+    for number, right in enumerate(sorted({route.right for route in routes if route.right})):
+        account, (verb, resource) = f"holder-{number}", right
+        await place.client.create(ACCOUNTS, place.namespace, {"metadata": {"name": account}})
+        rule = (f"--verb={verb}", f"--resource={re.sub('^syncpolicies', 'syncpolicies.sync.moonx.farm', resource)}")
+        subject = f"--serviceaccount={place.namespace}:{account}"
+        if any("{policy}" in route.path for route in routes if route.right == right):
+            place.kubectl("create", "role", account, *rule, f"--resource-name={POLICY}")
+            place.kubectl("create", "rolebinding", account, f"--role={account}", subject)
+        else:
+            name = f"{place.namespace}-{account}"
+            cluster("create", "clusterrole", name, *rule)
+            cluster("create", "clusterrolebinding", name, f"--clusterrole={name}", subject)
+            made.append(name)
+        found[right] = place.server.caller(await place.token(account, AUDIENCE), place.path)
+    yield found
+    for name in made:
+        cluster("delete", "clusterrole,clusterrolebinding", name)
+
+
+async def test_exactly_the_right_that_a_route_names_opens_it_and_no_other_does(
+    place: Place, holders: dict[tuple[str, str], Caller]
+) -> None:
+    await place.caller("manager")("PUT", "users/ada", {"wallet": WALLET})
+    for route in await operations(place.server):
+        if route.right is None:
+            continue
+        for right, call in holders.items():
+            answered = await called(call, place, route)
+            if right == route.right:
+                assert answered in {"200", "202", "204", "404 UnknownUser"}, route  # whom a route before has erased
+            else:
+                assert answered == "403 Forbidden", (route, right)
 
 
 @pytest.mark.parametrize(
@@ -70,12 +158,10 @@ async def test_every_route_refuses_tokens_without_rights(place: Place) -> None:
 )
 async def test_the_roles_that_ship_allow_what_they_say(place: Place, role: str, allowed: set[str]) -> None:
     seen: set[str] = set()
-    for method, path, about in await operations(place.server):
-        if path in OPEN:
-            continue
-        answered = await called(place.caller(role), place, method, path, about)
-        if answered != "403 Forbidden":
-            seen.add(f"{about[RIGHT]['verb']} {about[RIGHT]['resource'].partition('/')[2]}".strip())
+    for route in await operations(place.server):
+        if route.right is not None and await called(place.caller(role), place, route) != "403 Forbidden":
+            verb, resource = route.right
+            seen.add(f"{verb} {resource.partition('/')[2]}".strip())
     assert seen == allowed
 
 
