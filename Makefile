@@ -29,7 +29,7 @@ image: ## only the image
 bench: ## the Redis store beside bare commands, 2 min; benchmarks/run measures the operator on a cluster
 lint: ## ruff, mypy, import contracts, shell syntax
 crds: ## crds/ again from the models
-metrics: ## docs/metrics.md again from the definitions
+metrics: ## docs/reference/metrics.md again from the definitions
 lock: ## requirements/ again from pyproject.toml
 venv: ## only the Python environment .venv
 clean: ## delete the clusters made here, .build and .cluster; .venv and the cache stay

@@ -1,1 +1,1 @@
-"""Measurements of the operator. What they show, and how to repeat them: docs/scale.md."""
+"""Measurements of the operator. What they show, and how to repeat them: docs/reference/scale.md."""

@@ -4,7 +4,7 @@
 
 Needs a cluster with the CRD and the image, and no other operator in it. The operator runs beside the benchmark, from
 source, and each round is a manual request for all active users. Then the same Jobs run without an operator. Prints a
-report in Markdown. The figures in docs/scale.md were made so.
+report in Markdown. The figures in docs/reference/scale.md were made so.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-"""The commands of docs/http-api.md, as a reader types them: the API is installed in the cluster with its own account,
-and curl registers a user, tells of activity, asks for a sync and follows it until it is done."""
+"""The commands of docs/reference/http-api.md, as a reader types them: the API is installed in the cluster with its own
+account, and curl registers a user, tells of activity, asks for a sync and follows it until it is done."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def cleared(cluster: Kubectl) -> Iterator[None]:
 
 
 def test_every_command_of_the_http_api_s_handbook_works(cluster: Kubectl, service: SyncService, cleared: None) -> None:
-    blocks = _RUN.findall((ROOT / "docs" / "http-api.md").read_text())
+    blocks = _RUN.findall((ROOT / "docs" / "reference" / "http-api.md").read_text())
     assert len(blocks) == 5
     port = free_port()
     script = "\n".join(["trap 'kill $(jobs -p)' EXIT", *blocks])

@@ -1,4 +1,4 @@
-"""docs/metrics.md is the one that the definitions make."""
+"""docs/reference/metrics.md is the one that the definitions make."""
 
 import pytest
 

@@ -19,7 +19,7 @@ from promtool import promtool
 
 RULE_TESTS = Path(__file__).parent / "monitoring" / "rules.test.yaml"
 DASHBOARD = ROOT / "deploy" / "monitoring" / "dashboard.json"
-RUNBOOK = ROOT / "docs" / "runbook.md"
+RUNBOOK = ROOT / "docs" / "how-to" / "runbook.md"
 
 SERIES = {name: each for each in definitions.ALL for name in each.series}
 PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
@@ -123,7 +123,7 @@ def test_an_alert_says_what_is_wrong_and_where_to_read_on(alert: dict[str, Any])
     assert alert["labels"]["severity"] in ("critical", "warning")
     assert words["summary"].endswith(".")
     assert words["description"].endswith(".")
-    assert words["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+    assert words["runbook_url"] == f"docs/how-to/runbook.md#{name.lower()}"
     assert alert["for"]
 
 

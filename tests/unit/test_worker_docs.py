@@ -1,4 +1,4 @@
-"""The Python example of docs/worker.md does what the page says."""
+"""The Python example of docs/reference/worker.md does what the page says."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from periodic_sync.worker.batch import parse_batch
 
-PAGE = (Path(__file__).parents[2] / "docs" / "worker.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "worker.md").read_text()
 
 
 def block(language: str) -> str:

@@ -1,4 +1,4 @@
-"""The library with which applications tell a policy's store about their users. docs/client.md shows how to use it.
+"""The library with which applications tell a policy's store about their users: docs/reference/client.md.
 
 Whatever is named here is public: its names and meanings change only with a line in the changelog.
 """

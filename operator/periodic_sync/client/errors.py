@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from periodic_sync.api.errors import ApiError, ForbiddenError, UnavailableError
 from periodic_sync.stores.base import StoreNotReady
 
-_RIGHTS = "give its account get, list, create and patch on ConfigMaps there (docs/client.md shows the role)"
+_RIGHTS = "give its account get, list, create and patch on ConfigMaps there (docs/reference/client.md shows the role)"
 
 
 class InvalidUserError(ValueError):

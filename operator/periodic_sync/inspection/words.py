@@ -1,4 +1,4 @@
-"""A reason code as a sentence for people. docs/http-api.md lists them."""
+"""A reason code as a sentence for people. docs/reference/http-api.md lists them."""
 
 from periodic_sync.api.durations import SECOND, format_duration
 from periodic_sync.api.names import Reason

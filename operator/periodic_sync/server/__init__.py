@@ -1,1 +1,1 @@
-"""The HTTP API: users and their activity from applications, figures for people. docs/http-api.md is its handbook."""
+"""The HTTP API: users and their activity from applications, figures for people: docs/reference/http-api.md."""

@@ -118,7 +118,7 @@ class Access:
                 403,
                 "Forbidden",
                 f'User "{caller.name}" may not {act.verb} {act.resource} (sync.moonx.farm) of {whom}: bind a role that '
-                "allows it, such as those that docs/http-api.md names",
+                "allows it, such as those that docs/reference/http-api.md names",
             )
 
 

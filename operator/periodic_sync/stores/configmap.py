@@ -1,6 +1,6 @@
 """The ConfigMap store: records in ConfigMaps that people and applications write, state in ConfigMaps of the operator.
 
-Format, figures and how to look into it: docs/configmap-store.md.
+Format, figures and how to look into it: docs/reference/configmap-store.md.
 """
 
 import asyncio

@@ -70,7 +70,8 @@ class StateObjects:
         """What to say when an object of that name exists and is not seen among this policy's."""
         return StoreNotReady(
             f"ConfigMap {self.namespace}/{self.name(part)} exists, but its labels or owner are not those of the state "
-            f"of SyncPolicy {self.owner.name}: delete it, or give them back to it as docs/configmap-store.md shows"
+            f"of SyncPolicy {self.owner.name}: delete it, or give them back to it as "
+            "docs/reference/configmap-store.md shows"
         )
 
     @property

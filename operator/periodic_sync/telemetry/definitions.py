@@ -1,4 +1,4 @@
-"""Every metric there is, as data: the recorder makes them from it, and docs/metrics.md is made from it."""
+"""Every metric there is, as data: the recorder makes them from it, and docs/reference/metrics.md is made from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

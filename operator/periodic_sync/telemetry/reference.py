@@ -1,4 +1,4 @@
-"""docs/metrics.md, made from the definitions."""
+"""docs/reference/metrics.md, made from the definitions."""
 
 import sys
 from pathlib import Path
@@ -6,13 +6,14 @@ from pathlib import Path
 from periodic_sync.telemetry.definitions import ALL, VALUES, Definition, values_of
 
 COMMAND = "make metrics"
-FILE = Path("docs") / "metrics.md"
+FILE = Path("docs") / "reference" / "metrics.md"
 
 _HEAD = f"""<!-- Made by `{COMMAND}` from operator/periodic_sync/telemetry: change it there. -->
 # Metrics of the operator
 
 `GET /metrics` on the operator's port 8080, beside `/healthz`, in the text format of Prometheus, or as OpenMetrics where
-the scrape asks for it. How to have them scraped, with alerts and a dashboard, is in [monitoring.md](monitoring.md).
+the scrape asks for it. How to have them scraped, with alerts and a dashboard, is in
+[monitoring.md](../how-to/monitoring.md).
 
 No user id and no wallet is in any of them.
 """

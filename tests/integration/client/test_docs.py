@@ -1,4 +1,4 @@
-"""docs/client.md does what it says: its programs run with the rights that it asks for, on either store."""
+"""docs/reference/client.md does what it says: its programs run with the rights that it asks for, on either store."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from policy_support import MINIMAL_SPEC, REDIS, policy_body
 from redis_support import Server
 from store_contract import NOW
 
-PAGE = (ROOT / "docs" / "client.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "client.md").read_text()
 
 
 def blocks(language: str) -> list[str]:

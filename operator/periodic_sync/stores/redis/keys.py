@@ -1,4 +1,4 @@
-"""The keys of one policy's users in Redis. What each holds is told in docs/redis-store.md."""
+"""The keys of one policy's users in Redis. What each holds is told in docs/reference/redis-store.md."""
 
 from hashlib import blake2b
 

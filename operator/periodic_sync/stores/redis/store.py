@@ -1,7 +1,7 @@
 """The Redis store: records that applications write through the client library, and the operator's state.
 
 However many users there are, a turn reads those who are due, in flight or named, and a few next to them; the others are
-counted by sorted sets that keep them in order. What is where: docs/redis-store.md.
+counted by sorted sets that keep them in order. What is where: docs/reference/redis-store.md.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence

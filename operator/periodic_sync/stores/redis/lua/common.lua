@@ -1,5 +1,5 @@
 -- What all scripts share. The same keys come first in each, in the order of `keys.Keys.shared`; the users' own follow.
--- Instants are milliseconds since the epoch. The layout is explained in docs/redis-store.md.
+-- Instants are milliseconds since the epoch. The layout is explained in docs/reference/redis-store.md.
 
 local META, SEEN, DUE, RETRY, ASKED, QUEUE, CLASSES, BROKEN = unpack(KEYS, 1, 8)
 local SHARED = 8
