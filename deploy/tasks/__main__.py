@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from tasks import cleaning, demo, deploying, engines, examples, image, lint, lock, testing, venv
+from tasks import cleaning, demo, deploying, engines, examples, handbook, image, lint, lock, testing, venv
 from tasks.paths import VENV
 from tasks.shell import TaskError, show
 from tasks.steps import Step, run_steps
@@ -101,6 +101,7 @@ TASKS: dict[str, Callable[[], int | None]] = {
     "lint": lambda: run_steps([venv.step(), lint.step()]),
     "crds": crds,
     "metrics": metrics,
+    "docs": lambda: run_steps([venv.step(), handbook.step()]),
     "lock": lambda: run_steps([venv.step(), lock.step("--upgrade" in _arguments())]),
     "venv": lambda: run_steps([venv.step()]),
     "clean": clean,
