@@ -19,11 +19,14 @@ class Keys:
         self.prefix = prefix
         self.base = prefix if _has_tag(prefix) else f"{prefix}{{{_tag(prefix)}}}"
         self.shared = tuple(
-            f"{self.base}{name}" for name in ("meta", "seen", "due", "retry", "asked", "queue", "classes", "broken")
+            f"{self.base}{name}"
+            for name in ("meta", "seen", "due", "retry", "asked", "queue", "classes", "broken", "events")
         )
         """What every script is given, in this order."""
         self.meta = self.shared[0]
         """A hash about the store as a whole."""
+        self.events = self.shared[8]
+        """A stream of what became of users."""
         self._user = f"{self.base}u:"
 
     def user(self, user_id: str) -> str:

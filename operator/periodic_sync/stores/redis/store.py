@@ -20,6 +20,7 @@ from periodic_sync.stores.base import Report, StoreNotReady
 from periodic_sync.stores.records import AHEAD, active_ahead
 from periodic_sync.stores.redis.census import take_census
 from periodic_sync.stores.redis.commands import Argument, Commands
+from periodic_sync.stores.redis.event_log import NONE, kind_of
 from periodic_sync.stores.redis.following import Follower
 from periodic_sync.stores.redis.index import Look, Room
 from periodic_sync.stores.redis.keys import LAYOUT_VERSION, SEEN, Keys
@@ -170,7 +171,8 @@ class RedisStore:
                 continue
             args: list[Argument] = [LAYOUT_VERSION, max(outcome.claim for outcome in of_these)]
             for user_id, state in after.items():
-                args.append(state_text(user_id, before.get(user_id, NEVER_SYNCED), state))
+                was = before.get(user_id, NEVER_SYNCED)
+                args.append(state_text(user_id, was, state, kind_of(user_id, was, state)))
             keys = (*self._keys.shared, *map(self._keys.user, after))
             outdated |= {each.decode() for each in await self._commands.run(APPLY, keys, args)}
             self._lately = {**self._lately, **after}
@@ -217,10 +219,10 @@ def _folded(before: Mapping[str, UserState], outcomes: Iterable[Outcome]) -> dic
     return after
 
 
-def state_text(user_id: str, before: UserState, state: UserState) -> bytes:
-    """What the script is told of one user whose state becomes another."""
+def state_text(user_id: str, before: UserState, state: UserState, kind: str = NONE) -> bytes:
+    """What the script is told of one user whose state becomes another. kind: of the event that it is."""
     fields = state_fields(state)
     kept = [part for name, value in fields.items() if value for part in (name, value)]
     gone = [name for name, value in fields.items() if not value]
     about = (user_id, slice_of(user_id), before.last_claim, state.last_outcome, state.request_served, len(kept) // 2)
-    return SEPARATOR.join(str(word).encode() for word in (*about, *kept, *gone))
+    return SEPARATOR.join(str(word).encode() for word in (*about, kind, *kept, *gone))

@@ -1,8 +1,8 @@
 -- What all scripts share. The same keys come first in each, in the order of `keys.Keys.shared`; the users' own follow.
 -- Instants are milliseconds since the epoch. The layout is explained in docs/reference/redis-store.md.
 
-local META, SEEN, DUE, RETRY, ASKED, QUEUE, CLASSES, BROKEN = unpack(KEYS, 1, 8)
-local SHARED = 8
+local META, SEEN, DUE, RETRY, ASKED, QUEUE, CLASSES, BROKEN, EVENTS = unpack(KEYS, 1, 9)
+local SHARED = 9
 
 local REGULAR, FAILED, REQUESTED, QUEUED = 0, 1, 2, 3 -- the kinds of `scores.Kind`
 local KINDS, SLICES, UNIT, UNITS = 4, 16, 100, 2 ^ 36 -- as in `scores`
