@@ -1,4 +1,4 @@
-"""The stream of what became of users: an event is in it exactly if the outcome was applied, and what is lost is told."""
+"""The stream of what became of users: an event is in it exactly if the outcome was applied; what is lost is told."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
