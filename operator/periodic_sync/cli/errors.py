@@ -1,5 +1,6 @@
 """What a person is told when a command can't do what was asked."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,13 @@ import typer
 FAILED = 1
 """Exit code: it was tried, and did not work out. Mistakes in what was typed are 2, a stop by hand 130."""
 STOPPED = 130
+
+
+_LACKING = re.compile(
+    r"[^\s:]+(?: \"\S+\")? is forbidden: User \"(\S+?)\" cannot (\S+) resource \"(\S+?)\" in API group \"(\S*?)\""
+    r"(?: in the namespace \"(\S+?)\"| at the cluster scope)"
+)
+"""What Kubernetes says of a right that is lacking: who, the verb, the resource, its group, the namespace."""
 
 
 class CommandError(Exception):
@@ -49,5 +57,20 @@ def told(command: str, *, stopped: str = "stopped", code: int = FAILED) -> Itera
         print(f"periodic-sync {command}: {stopped}", file=sys.stderr)
         raise typer.Exit(STOPPED) from None
     except expected as error:
-        print(f"periodic-sync {command}: {error}", file=sys.stderr)
+        print(f"periodic-sync {command}: {explained(error)}", file=sys.stderr)
         raise typer.Exit(code) from None
+
+
+def explained(error: BaseException) -> str:
+    """The error's own sentence; of a right that is lacking also how to see and to get it."""
+    text = str(error)
+    lacking = _LACKING.search(text)
+    if lacking is None or not isinstance(error, Exception):
+        return text or type(error).__name__
+    user, verb, resource, group, namespace = lacking.groups()
+    what = f"{resource}.{group}" if group else resource
+    where, option = (f"in namespace {namespace}", f" -n {namespace}") if namespace else ("in all namespaces", " -A")
+    said = (
+        f"{user} may not {verb} {what} {where}: it takes that right, which `kubectl auth can-i {verb} {what}{option}`"
+    )
+    return f"{text[: lacking.start()]}{said} asks for, and a Role with the verb {verb} on {what} gives"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from periodic_sync import __version__
-from periodic_sync.cli import import_users, migrate, operator, pausing, server
+from periodic_sync.cli import import_users, migrate, operator, pausing, plan, server, status, users, why
 
 LOOK, STEER, USERS, RUN = "Look", "Steer", "Users", "Run"
 """The panels of help that commands are in."""
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for panel, commands in (
+    (LOOK, (status.status, users.users, why.why, plan.plan)),
     (STEER, (pausing.pause, pausing.resume)),
     (USERS, (import_users.import_users, migrate.migrate)),
     (RUN, (operator.operator, server.server)),

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from periodic_sync.client import opening
-from periodic_sync.client.backend import Backend, Clock, SystemClock
+from periodic_sync.client.backend import Backend, Clock, Known, SystemClock
 from periodic_sync.client.errors import InvalidUserError, UnknownUserError, store_errors
 from periodic_sync.client.importing import ImportProgress, ImportReport, import_lines
 from periodic_sync.client.users import Removal, User, UserPage, user_of
@@ -181,14 +181,9 @@ class Client:
         """
         if limit < 1:
             raise InvalidUserError("limit is below 1")
-        try:
-            after = base64.b64decode(cursor, b"-_", validate=True).decode(errors="surrogateescape") if cursor else None
-            with store_errors():
-                found = await self._backend.page(after, limit)
-        except (binascii.Error, ValueError):
-            raise InvalidUserError("the cursor is none of these users': begin again without one") from None
-        rest = "" if found.rest is None else _cursor(found.rest)
-        return UserPage(tuple(user_of(*known) for known in found.users), rest)
+        with store_errors():
+            found, rest = await page_of(self._backend, cursor, limit)
+        return UserPage(tuple(user_of(*known) for known in found), rest)
 
     async def import_users(
         self,
@@ -213,6 +208,16 @@ class Client:
         if self._opened is None:
             raise RuntimeError("the client is not open: write `async with Client.for_policy(…) as client:`")
         return self._opened
+
+
+async def page_of(backend: Backend, cursor: str, limit: int) -> tuple[list[Known], str]:
+    """A page, and the cursor of the next. Raises: InvalidUserError for a bad cursor; as the backend does."""
+    try:
+        after = base64.b64decode(cursor, b"-_", validate=True).decode(errors="surrogateescape") if cursor else None
+        found = await backend.page(after, limit)
+    except (binascii.Error, ValueError):
+        raise InvalidUserError("the cursor is none of these users': begin again without one") from None
+    return found.users, "" if found.rest is None else _cursor(found.rest)
 
 
 def _cursor(rest: str) -> str:

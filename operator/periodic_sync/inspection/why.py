@@ -49,7 +49,7 @@ class Why:
 
 def judge(policy: SyncPolicy, body: Object, flight: Flight, known: Known, now: int) -> Why:
     """From all that was looked at. Raises: UnknownTimeZoneError."""
-    trouble = _store_trouble(body)
+    trouble = store_trouble(body)
     if trouble and policy.spec.enabled:
         return without_store(policy, trouble, now)
     tick = tick_now(
@@ -72,7 +72,7 @@ def without_store(policy: SyncPolicy, trouble: str, now: int) -> Why:
     return Why(decision, sentence(decision, now, trouble if policy.spec.enabled else ""), now)
 
 
-def _store_trouble(body: Object) -> str:
+def store_trouble(body: Object) -> str:
     """What the operator says is wrong with the store; "": nothing."""
     for condition in (body.get("status") or {}).get("conditions") or ():
         if condition.get("type") == Condition.STORE_READY and condition.get("status") == "False":

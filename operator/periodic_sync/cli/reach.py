@@ -1,0 +1,196 @@
+"""A policy and its users, open for one command."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from periodic_sync.cli.errors import CommandError
+from periodic_sync.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from periodic_sync.api.policy import SyncPolicy
+    from periodic_sync.client import Client
+    from periodic_sync.client.backend import Backend, Clock, Known
+    from periodic_sync.core.tick import Tick
+    from periodic_sync.inspection.why import Flight
+    from periodic_sync.kube.client import KubeClient, Object
+    from periodic_sync.stores.redis.commands import Commands
+    from periodic_sync.stores.redis.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What was typed of where the policies are."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    redis_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedisPlace:
+    """Where a policy's users are in Redis."""
+
+    commands: "Commands"
+    keys: "Keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One policy, and its store."""
+
+    session: Session
+    body: "Object"
+    policy: "SyncPolicy"
+    backend: "Backend"
+    client: "Client"
+    """On the same store."""
+    redis: RedisPlace | None
+    """None: the users are in ConfigMaps."""
+    clock: "Clock"
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.policy.namespace}/{self.policy.name}"
+
+    async def known(self, user_id: str) -> "Known":
+        """Raises: UnknownUserError, InvalidUserError, StoreUnavailableError."""
+        from periodic_sync.client import UnknownUserError
+        from periodic_sync.client.errors import store_errors
+        from periodic_sync.client.values import user_id_of
+
+        wanted = user_id_of(user_id)
+        with store_errors():
+            found = await self.backend.get(wanted)
+        if found is None:
+            raise UnknownUserError(wanted)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A policy as the operator would look at it for a turn: what is read of the users after this is as new."""
+
+    body: "Object"
+    policy: "SyncPolicy"
+    flight: "Flight"
+    trouble: str
+    """What the operator says is wrong with the store, or empty."""
+
+    def tick(self, now: int) -> "Tick":
+        from periodic_sync.core.explain import tick_now
+
+        return tick_now(
+            self.policy,
+            self.flight.ledger,
+            now=now,
+            in_flight=self.flight.in_flight,
+            store_ready=not self.trouble,
+            may_claim=not self.flight.doubt,
+        )
+
+
+@asynccontextmanager
+async def opened(reach: Reach, name: str) -> AsyncIterator[Opened]:
+    """For as long as the block runs. Raises: CommandError, StoreNotReady, ApiError, ValueError."""
+    async with session(reach.kubeconfig, reach.context, reach.namespace) as entered:
+        body = await entered.policy(name)
+        async with store_of(entered, body, reach.redis_url) as found:
+            yield found
+
+
+@asynccontextmanager
+async def store_of(entered: Session, body: "Object", redis_url: str | None) -> AsyncIterator[Opened]:
+    """The store of a policy that was read. Raises: as `opened`."""
+    from periodic_sync.client import Client
+    from periodic_sync.client.backend import SystemClock
+    from periodic_sync.client.opening import of_policy
+
+    policy, clock = parsed(body), SystemClock()
+    redis = policy.spec.store.redis
+    if redis is None:
+        backend, place = await of_policy(entered.client, policy, clock), None
+    else:
+        backend, place = await _redis(entered.client, policy, redis_url)
+
+    async def ready() -> "Backend":
+        return backend
+
+    async with Client(lambda stack, clock: ready(), clock=clock) as client:
+        yield Opened(entered, body, policy, backend, client, place, clock)
+
+
+async def sight(found: Opened) -> Sight:
+    """Raises: CommandError where the policy was made anew meanwhile, ApiError."""
+    from periodic_sync.core.objects import PolicyRef
+    from periodic_sync.inspection.looks import KubeLooks
+    from periodic_sync.inspection.why import store_trouble
+
+    policy = found.policy
+    looks = KubeLooks(found.session.client, policy.namespace, lambda: 0.0)
+    # The ledger before policy and users: whatever it calls closed is then sure to be in what is read of them.
+    flight = await looks.flight(PolicyRef(policy.namespace, policy.name, policy.uid))
+    body = await found.session.policy(policy.name, policy.namespace)
+    again = parsed(body)
+    if again.uid != policy.uid:
+        raise CommandError(f"SyncPolicy {found.full_name} was made anew a moment ago: run this again")
+    return Sight(body, again, flight, store_trouble(body))
+
+
+def parsed(body: "Object") -> "SyncPolicy":
+    """Raises: CommandError."""
+    from periodic_sync.api.policy import InvalidPolicyError, SyncPolicy
+
+    try:
+        return SyncPolicy.parse(body)
+    except InvalidPolicyError as error:
+        about = body["metadata"]
+        raise CommandError(f"SyncPolicy {about['namespace']}/{about['name']} can't be worked with: {error}") from None
+
+
+async def _redis(client: "KubeClient", policy: "SyncPolicy", url: str | None) -> tuple["Backend", RedisPlace]:
+    from periodic_sync.client.opening import secret_connection
+    from periodic_sync.client.redis_backend import RedisBackend
+    from periodic_sync.stores.redis.keys import Keys
+    from periodic_sync.stores.redis.secrets import SecretRef
+
+    redis = policy.spec.store.redis
+    assert redis
+    keys = Keys(redis.key_prefix)
+    if url is None:
+        secret = SecretRef(policy.namespace, redis.url_secret_ref.name, redis.url_secret_ref.key)
+        commands: Commands = await secret_connection(client, secret)
+    else:
+        commands = connection(url)
+        try:
+            await _check_owner(client, policy, commands, keys)
+        except BaseException:
+            await commands.close()
+            raise
+    return RedisBackend(commands, prefix=redis.key_prefix), RedisPlace(commands, keys)
+
+
+def connection(url: str) -> "Commands":
+    """Raises: CommandError, with nothing of the URL in it."""
+    from periodic_sync.stores.redis.connection import Connection
+    from periodic_sync.stores.redis.urls import parse_url
+
+    try:
+        return Connection(parse_url(url))
+    except ValueError as error:
+        raise CommandError(f"--redis-url, or $REDIS_URL: {error}") from None
+
+
+async def _check_owner(client: "KubeClient", policy: "SyncPolicy", commands: "Commands", keys: "Keys") -> None:
+    """A URL that was typed, or is of another program's environment, may lead anywhere. Raises: CommandError."""
+    from periodic_sync.kube.cluster import policy_owner
+    from periodic_sync.stores.redis.meta import is_same_owner, owner_of
+
+    owner = await owner_of(commands, keys)
+    if owner and not is_same_owner(owner, await policy_owner(client, policy.namespace, policy.name)):
+        raise CommandError(
+            f"The Redis of --redis-url, or $REDIS_URL, has users of SyncPolicy {owner.partition('/')[2]} under "
+            f"{keys.prefix!r}, and not of this one: is it another server than the policy's?"
+        )
