@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NotConnected
 
@@ -19,9 +20,7 @@ DEADLINE_SECONDS = 20
 async def running_redis() -> AsyncIterator[str]:
     """Yields: its URL. Raises: LocalClusterError where there is no redis-server."""
     program = redis_server()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         settings = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder]
         process = await asyncio.create_subprocess_exec(
@@ -34,6 +33,18 @@ async def running_redis() -> AsyncIterator[str]:
         finally:
             process.terminate()
             await process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def redis_pid(url: str) -> int:
+    """Of the server that answers there."""
+    with SyncRedis.from_url(url) as redis:
+        return int(redis.info("server")["process_id"])
 
 
 async def _wait_for(url: str) -> None:

@@ -3,18 +3,20 @@
 from dataclasses import dataclass
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from periodic_sync import __version__
 from periodic_sync.client.backend import Clock
 from periodic_sync.inspection.why import Looks
 from periodic_sync.server.access import Access, Authenticator, Authorizer
+from periodic_sync.server.fast import FastActivity
 from periodic_sync.server.figures import Figures, Lists
 from periodic_sync.server.guard import Guard
 from periodic_sync.server.middleware import AccessLog, Deadline
 from periodic_sync.server.open_routes import OpenRoutes, docs_route
 from periodic_sync.server.policies import Policies
 from periodic_sync.server.problems import add_handlers
-from periodic_sync.server.user_routes import UserRoutes
+from periodic_sync.server.user_routes import PREFIX, USER, UserRoutes
 from periodic_sync.server.why import Explainer
 
 
@@ -43,7 +45,7 @@ class Parts:
     limits: Limits = Limits()
 
 
-def create_app(parts: Parts) -> FastAPI:
+def create_app(parts: Parts) -> ASGIApp:
     """Nothing is asked of anybody yet."""
     limits, clock = parts.limits, parts.clock
     access = Access(
@@ -58,6 +60,5 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(opened.router())
     app.include_router(docs_route(app.openapi))
     add_handlers(app)
-    app.add_middleware(Deadline, seconds=limits.request_seconds)
-    app.add_middleware(AccessLog)
-    return app
+    fast = FastActivity(app, guard, parts.policies, f"{PREFIX}{USER}/activity")
+    return AccessLog(Deadline(fast, seconds=limits.request_seconds))

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from periodic_sync.server.access import Access, Act
+from periodic_sync.server.access import Access, Act, Caller
 from periodic_sync.server.problems import Problem, no_such_policy
 
 RIGHT = "x-kubernetes-access"
@@ -52,11 +52,18 @@ class Guard:
         """Raises: Problem, ApiError."""
         caller = await self._access.identify(request.headers.get("authorization", ""))
         request.state.caller = caller
-        act = self._act(request, verb, resource)
+        await self.check_served(caller, self._act(request, verb, resource))
+        await self.read_body(request)
+
+    async def identify(self, authorization: str) -> Caller:
+        """authorization: the header, "" where there is none. Raises: Problem, ApiError."""
+        return await self._access.identify(authorization)
+
+    async def check_served(self, caller: Caller, act: Act) -> None:
+        """Whether the caller may, of a policy that is served here. Raises: Problem, ApiError."""
         await self._access.check(caller, act)
         if act.policy and self._namespace not in (None, act.namespace):
             raise no_such_policy(act.namespace, act.policy)
-        await self._read_body(request)
 
     async def check(self, request: Request, verb: str, resource: str) -> None:
         """Whether whoever was admitted may do that as well. Raises: Problem, ApiError."""
@@ -69,8 +76,8 @@ class Guard:
             return named("get", resource, *policy_of(request.query_params["policy"]))
         return Act(verb, resource, self._namespace or "", "")
 
-    async def _read_body(self, request: Request) -> None:
-        """So that whoever reads it later finds it there, whole and not too long."""
+    async def read_body(self, request: Request) -> None:
+        """So that whoever reads it later finds it there, whole and not too long. Raises: Problem."""
         announced = request.headers.get("content-length", "0")
         if not announced.isdecimal() or int(announced[:20]) > self._most_bytes:
             raise self._too_large()

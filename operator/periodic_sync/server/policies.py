@@ -84,8 +84,12 @@ class Policies:
     def _current(self, policy: SyncPolicy) -> Opened | None:
         key = (policy.namespace, policy.name)
         opened = self._opened.get(key)
-        if opened is None or not _is_same_store(opened.policy, policy):
+        if opened is None:
             return None
+        if opened.policy is not policy:  # it was read again
+            if not _is_same_store(opened.policy, policy):
+                return None
+            opened.policy = policy
         self._opened.move_to_end(key)
         return opened
 

@@ -87,6 +87,11 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "Internal", "This is a defect of the server, which its log tells more about: please report it")
 
 
+def is_defect(error: Exception) -> bool:
+    """Whether it is nothing that anybody foresaw."""
+    return problem_of(error).code == "Internal"
+
+
 def _of_http(error: HTTPException) -> Problem:
     advice = {
         400: "The request can't be read: send JSON in UTF-8",
@@ -115,6 +120,11 @@ def add_handlers(app: FastAPI) -> None:
 
 
 async def _handle(request: Request, error: Exception) -> JSONResponse:
+    return reply_to(error)
+
+
+def reply_to(error: Exception) -> JSONResponse:
+    """The answer to whoever called; what is no fault of theirs is logged."""
     problem = problem_of(error)
     if problem.status >= 500:
         log.warning("request failed", extra={"code": problem.code, "why": problem.detail})

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import ssl
@@ -69,6 +70,8 @@ async def run(options: Options) -> int:
     async with connected(options.kubeconfig) as client:
         parts = parts_on(client, options, clock)
         server = _Server(_config(create_app(parts), options, certificates))
+        gc.collect()
+        gc.freeze()  # what is here stays: looking through it again and again would hold up requests
         renewing = asyncio.create_task(certificates.keep_reloading()) if certificates else None
         log.info("server started", extra={"version": __version__, "port": options.port})
         try:
