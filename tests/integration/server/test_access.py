@@ -93,7 +93,7 @@ async def test_every_route_refuses_tokens_without_rights(place: Place) -> None:
 
 
 async def test_the_handbook_names_every_route_with_the_right_that_the_document_names(place: Place) -> None:
-    rows = _ROW.findall((ROOT / "docs" / "http-api.md").read_text())
+    rows = _ROW.findall((ROOT / "docs" / "reference" / "http-api.md").read_text())
     told = {(method, path): rights for method, path, rights in rows}
     for route in await operations(place.server):
         path = route.path.removeprefix("/v1/namespaces/{namespace}/policies/{policy}").replace("{user_id}", "ID")
