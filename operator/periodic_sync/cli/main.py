@@ -9,8 +9,10 @@ import typer
 
 from periodic_sync import __version__
 from periodic_sync.cli import import_users, migrate, operator, pausing, plan, server, status, users, why
+from periodic_sync.cli.convert_env.command import convert_env
+from periodic_sync.cli.lint.command import lint
 
-LOOK, STEER, USERS, RUN = "Look", "Steer", "Users", "Run"
+LOOK, STEER, USERS, SET_UP, RUN = "Look", "Steer", "Users", "Set up", "Run"
 """The panels of help that commands are in."""
 
 app = typer.Typer(
@@ -23,10 +25,11 @@ for panel, commands in (
     (LOOK, (status.status, users.users, why.why, plan.plan)),
     (STEER, (pausing.pause, pausing.resume)),
     (USERS, (import_users.import_users, migrate.migrate)),
+    (SET_UP, (convert_env, lint)),
     (RUN, (operator.operator, server.server)),
 ):
     for command in commands:
-        app.command(command.__name__.removesuffix("_users"), rich_help_panel=panel)(command)
+        app.command(command.__name__.removesuffix("_users").replace("_", "-"), rich_help_panel=panel)(command)
 
 
 def _version(wanted: bool) -> None:
