@@ -1,6 +1,7 @@
 """Users in Redis, for the client: each call is one script, and activities that come together share one."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from periodic_sync.api.durations import MINUTE
@@ -9,9 +10,8 @@ from periodic_sync.client.users import Removal
 from periodic_sync.core.due import TOKEN_OVERLAP
 from periodic_sync.core.users import UserRecord
 from periodic_sync.stores.redis.commands import Commands
-from periodic_sync.stores.redis.paging import Place
 from periodic_sync.stores.redis.reading import AT_ONCE
-from periodic_sync.stores.redis.records import RedisRecords
+from periodic_sync.stores.redis.records import Place, RedisRecords
 
 _SCRIPTS_AT_ONCE = 4
 """As many as there are connections to a server."""
@@ -54,8 +54,7 @@ class RedisBackend:
         return await self._records.mark_tokens_changed(user_id, tokens, forget_before=before)
 
     async def remove(self, user_ids: Collection[str]) -> Removal:
-        there = {user_id for user_id in user_ids if await self._records.remove([user_id])}
-        return Removal(frozenset(there), "")
+        return Removal(frozenset(await self._records.remove(user_ids)), "")
 
     async def get(self, user_id: str) -> Known | None:
         found = (await self._records.get([user_id])).get(user_id)
@@ -69,13 +68,21 @@ class RedisBackend:
         place = None
         if after is not None:
             seen, _, user_id = after.partition(" ")
-            place = Place(int(seen), user_id.encode(errors="surrogateescape"))
+            place = Place(_number(seen), user_id.encode(errors="surrogateescape"))
         users, rest = await self._records.page(place, limit)
-        told = None if rest is None else f"{rest.seen} {rest.user_id.decode(errors='surrogateescape')}"
+        told = None if rest is None else f"{rest.seen!r} {rest.user_id.decode(errors='surrogateescape')}"
         return Page([Known(*user) for user in users], told)
 
     async def close(self) -> None:
         await self._commands.close()
+
+
+def _number(text: str) -> float:
+    """Raises: ValueError."""
+    number = float(text)
+    if math.isnan(number):
+        raise ValueError("not a number")
+    return number
 
 
 class _Gathered:

@@ -2,14 +2,13 @@
 
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from periodic_sync.core.users import UserRecord
 from periodic_sync.stores.base import StoreNotReady
 from periodic_sync.stores.records import MOST_TOKENS
 from periodic_sync.stores.redis.commands import Argument, Commands, Script
 from periodic_sync.stores.redis.keys import LAYOUT_VERSION, Keys
-from periodic_sync.stores.redis.paging import Place, page_after
 from periodic_sync.stores.redis.reading import pieces, read_users
 from periodic_sync.stores.redis.schema import StoredUser, class_name, record_fields
 from periodic_sync.stores.redis.scores import slice_of
@@ -18,8 +17,13 @@ from periodic_sync.stores.redis.troubles import RedisNotReady
 
 PAGE_SIZE = 1_000
 """Users of one page, of which there is one in memory."""
-REMEMBERED = 100
-"""So many of a page may be active before the next is asked for, and nobody comes twice."""
+
+
+class Place(NamedTuple):
+    """Where a user stands: last activity (ms; of foreign members any number), and the id as Redis compares it."""
+
+    seen: float
+    user_id: bytes
 
 
 class RedisRecords:
@@ -57,34 +61,39 @@ class RedisRecords:
         changes = [part for pair in tokens.items() for part in pair]
         return bool(await self._run(TOKENS, [user_id], (forget_before, MOST_TOKENS, *changes)))
 
-    async def remove(self, user_ids: Iterable[str]) -> int:
-        """Erase every trace of them. Returns: how many were registered."""
-        return sum([int(await self._run(REMOVE, ids, ids)) for ids in pieces(dict.fromkeys(user_ids))])
+    async def remove(self, user_ids: Iterable[str]) -> set[str]:
+        """Erase every trace of them. Returns: those who were registered."""
+        removed: set[str] = set()
+        for ids in pieces(dict.fromkeys(user_ids)):
+            removed |= {user_id.decode() for user_id in await self._run(REMOVE, ids, ids)}
+        return removed
 
     async def get(self, user_ids: Iterable[str]) -> dict[str, StoredUser]:
         """Those of them that are registered, and can be read."""
         return (await read_users(self._commands, self._keys, dict.fromkeys(user_ids))).users
 
     async def users(self) -> AsyncIterator[StoredUser]:
-        """All users, by their last activity; one that is active meanwhile may come twice, and none is left out."""
-        given: list[bytes] = []
+        """All users, as `page` gives them."""
+        place: Place | None = None
         while True:
-            answer = await self._run(PAGE, (), (PAGE_SIZE, *given))
-            for ids in pieces(member.decode() for member in answer[::2] if member.isascii()):
-                for user in (await self.get(ids)).values():
-                    yield user
-            if len(answer) < 2 * PAGE_SIZE:
+            users, place = await self.page(place, PAGE_SIZE)
+            for user in users:
+                yield user
+            if place is None:
                 return
-            last = list(zip(answer[::2], answer[1::2], strict=True))[-REMEMBERED:]
-            given = [part for pair in reversed(last) for part in pair]
 
     async def page(self, after: Place | None, limit: int) -> tuple[list[StoredUser], Place | None]:
-        """Users in that order, at most `limit`, and the place to go on from; None: that was all."""
-        places, is_last = await page_after(self._commands, self._keys, after, limit)
+        """Users by their last activity, at most `limit`, and the place to go on from; None: that was all.
+
+        Whoever is active meanwhile moves towards the end and may come twice; nobody is left out.
+        """
+        answer = await self._run(PAGE, (), (limit, *((f"{after.seen!r}", after.user_id) if after else ())))
+        places = [Place(float(score), each) for each, score in zip(answer[::2], answer[1::2], strict=True)]
+        given = places[:limit]
         found: dict[str, StoredUser] = {}
-        for ids in pieces(place.user_id.decode() for place in places if place.user_id.isascii()):
+        for ids in pieces(place.user_id.decode() for place in given if place.user_id.isascii()):
             found |= await self.get(ids)
-        return list(found.values()), None if is_last else places[-1]
+        return list(found.values()), given[-1] if len(places) > limit else None
 
     async def _tell(self, script: Script, times: Mapping[str, int]) -> set[str]:
         unknown: set[str] = set()

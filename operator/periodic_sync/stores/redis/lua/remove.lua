@@ -1,10 +1,10 @@
--- Erase users. ARGV: their ids. Returns: how many were registered.
+-- Erase users. ARGV: their ids. Returns: those who were registered.
 
-local count = 0
+local found = {}
 for place = SHARED + 1, #KEYS do
   local id = ARGV[place - SHARED]
-  count = count + redis.call('ZREM', SEEN, id)
+  if redis.call('ZREM', SEEN, id) == 1 then found[#found + 1] = id end
   redis.call('DEL', KEYS[place])
   for _, key in ipairs({ DUE, RETRY, ASKED, QUEUE, BROKEN }) do redis.call('ZREM', key, id) end
 end
-return count
+return found
