@@ -14,14 +14,15 @@ import pytest
 import yaml
 
 from cluster_support import KUBECTL, ROOT
-from periodic_sync.telemetry import definitions
+from periodic_sync.telemetry import api_definitions, definitions
 from promtool import promtool
 
 RULE_TESTS = Path(__file__).parent / "monitoring" / "rules.test.yaml"
 DASHBOARD = ROOT / "deploy" / "monitoring" / "dashboard.json"
 RUNBOOK = ROOT / "docs" / "how-to" / "runbook.md"
 
-SERIES = {name: each for each in definitions.ALL for name in each.series}
+ALL = (*definitions.ALL, *api_definitions.ALL)
+SERIES = {name: each for each in ALL for name in each.series}
 PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 TARGET = {"namespace", "pod"}
 """Labels that the scrape adds."""
@@ -33,7 +34,7 @@ GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 
 @cache
 def component() -> dict[str, dict[str, Any]]:
-    """What it adds to a kustomization, by kind."""
+    """What it adds to a kustomization, by kind, and what is for the HTTP API by name."""
     folder = ROOT / ".build" / f"monitoring-{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "kustomization.yaml"
@@ -43,7 +44,8 @@ def component() -> dict[str, dict[str, Any]]:
     finally:
         file.unlink()
         folder.rmdir()
-    return {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
+    found = {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(done.stdout)}
+    return {kind if name == "periodic-sync" or kind == "ConfigMap" else name: it for (kind, name), it in found.items()}
 
 
 def alerts() -> list[dict[str, Any]]:
@@ -81,8 +83,8 @@ def test_every_series_that_is_asked_for_exists_with_these_labels_and_values(titl
         labels |= has
         for label, _, value in MATCHER.findall(matchers):
             assert label in has, f"{title}: {name} has no label {label}"
-            if label in definitions.VALUES and "$" not in value:
-                known = definitions.values_of(SERIES[name], label)
+            known = known_values(name, label) if "$" not in value else ()
+            if known:
                 unknown = [each for each in value.split("|") if each not in known]
                 assert not unknown, f"{title}: {label} is never {unknown}"
     for grouping in GROUPING.findall(expression):
@@ -98,14 +100,22 @@ def test_a_policys_gauge_is_only_asked_for_the_highest_of_all_operators() -> Non
             assert not [name for name in gauges if re.search(rf"\b{name}\b", asked)], title
 
 
+def known_values(name: str, label: str) -> tuple[str, ...]:
+    if name not in SERIES:
+        return ()
+    if SERIES[name] in api_definitions.ALL:
+        return api_definitions.VALUES.get(label, ())
+    return definitions.values_of(SERIES[name], label)
+
+
 def test_every_metric_is_on_the_dashboard_or_in_a_rule() -> None:
     asked = {name for _, expression in EXPRESSIONS for name, _ in SELECTOR.findall(expression)}
-    assert [each.name for each in definitions.ALL if not asked & set(each.series)] == []
+    assert [each.name for each in ALL if not asked & set(each.series)] == []
 
 
 def test_the_dashboard_has_a_row_for_each_part_and_no_panel_overlaps_another() -> None:
     rows = [panel["title"] for panel in panels() if panel["type"] == "row"]
-    assert rows == ["Overview", "Scheduling", "Lag", "Workers", "Store", "Kubernetes API", "Process"]
+    assert rows == ["Overview", "Scheduling", "Lag", "Workers", "Store", "Kubernetes API", "Process", "HTTP API"]
     cells = [
         (x, y)
         for place in (panel["gridPos"] for panel in panels())
@@ -135,9 +145,10 @@ def test_the_runbook_has_an_entry_for_each_alert_and_for_nothing_else() -> None:
         assert parts == ["Meaning", "Impact", "How to look", "What to do"], entry.splitlines()[0]
 
 
-def test_what_is_scraped_is_the_operators_own_port() -> None:
-    monitor, operator = component()["PodMonitor"], ROOT / "deploy" / "kustomize" / "deployment.yaml"
-    deployment = yaml.safe_load(operator.read_text())
+@pytest.mark.parametrize(("monitored", "folder"), [("PodMonitor", ""), ("periodic-sync-api", "api")])
+def test_what_is_scraped_is_a_port_of_its_own(monitored: str, folder: str) -> None:
+    monitor = component()[monitored]
+    deployment = yaml.safe_load((ROOT / "deploy" / "kustomize" / folder / "deployment.yaml").read_text())
     [endpoint] = monitor["spec"]["podMetricsEndpoints"]
     template = deployment["spec"]["template"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()

@@ -10,6 +10,7 @@ from periodic_sync.kube.answers import Answers
 from periodic_sync.server.access import Access, Act, Caller
 from periodic_sync.server.problems import Problem
 from periodic_sync.server.rates import Rates
+from periodic_sync.telemetry.api import ApiMetrics
 
 ADA = Caller("ada", groups=("people",))
 GET = Act("get", "syncpolicies/users", "shop", "portfolios")
@@ -43,10 +44,16 @@ class Gate:
     kubernetes: Kubernetes = field(default_factory=Kubernetes)
     now: float = 1000.0
     per_second: float = 1000.0
+    metrics: ApiMetrics = field(default_factory=ApiMetrics)
 
     def __post_init__(self) -> None:
         self.access = Access(
-            self.kubernetes, self.kubernetes, lambda: self.now, per_second=self.per_second, burst=self.per_second
+            self.kubernetes,
+            self.kubernetes,
+            lambda: self.now,
+            self.metrics,
+            per_second=self.per_second,
+            burst=self.per_second,
         )
 
     async def enter(self, token: str = "good") -> str:

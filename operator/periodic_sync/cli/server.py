@@ -19,6 +19,9 @@ def server(
     kubeconfig: Kubeconfig = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3001,
+    metrics_port: Annotated[
+        int, typer.Option(help="Port for GET /metrics in plain HTTP, open to whoever reaches it; 0: none.")
+    ] = 0,
     tls_cert_file: Annotated[
         Path | None, typer.Option(help="PEM certificate, with intermediates; read again when renewed.")
     ] = None,
@@ -50,6 +53,7 @@ def server(
     options = Options(
         host=host,
         port=port,
+        metrics_port=metrics_port,
         audience=token_audience,
         namespace=namespace,
         kubeconfig=kubeconfig,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -22,6 +22,14 @@ class Page(NamedTuple):
 
     users: list[Known]
     rest: str | None
+
+
+Written = Callable[[int], None]
+"""Told after a write that changes were gathered for: how many."""
+
+
+def untold(changes: int) -> None:
+    """Where nobody counts them."""
 
 
 class Clock(Protocol):

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from periodic_sync.api.errors import ForbiddenError
-from periodic_sync.client.backend import Clock, Known, Page
+from periodic_sync.client.backend import Clock, Known, Page, Written, untold
 from periodic_sync.client.entries import Active, Register, Request, Tokens
 from periodic_sync.client.shard_files import ShardFiles
 from periodic_sync.client.shard_writer import RecordMaps
@@ -31,11 +31,19 @@ class ConfigMapBackend:
     """A ConfigMap is written once a second, so much at once is what makes an import fast."""
 
     def __init__(
-        self, maps: RecordMaps, *, namespace: str, name: str, owner: Owner | None, active: int, clock: Clock
+        self,
+        maps: RecordMaps,
+        *,
+        namespace: str,
+        name: str,
+        owner: Owner | None,
+        active: int,
+        clock: Clock,
+        written: Written = untold,
     ) -> None:
         """owner: the policy, where it is known. active: spec.thresholds.active in milliseconds."""
         self._name = name
-        self._files = ShardFiles(maps, namespace, name, clock)
+        self._files = ShardFiles(maps, namespace, name, clock, written)
         self._state = StateParts(maps, namespace, owner) if owner else None
         self._state_lock = asyncio.Lock()
         self._within = active // PARTS_OF_THRESHOLD

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from periodic_sync.api.errors import ForbiddenError, NotFoundError
 from periodic_sync.api.policy import InvalidPolicyError, SyncPolicy
 from periodic_sync.api.shapes import KeyPrefix
-from periodic_sync.client.backend import Backend, Clock
+from periodic_sync.client.backend import Backend, Clock, Written, untold
 from periodic_sync.client.config_map_backend import ConfigMapBackend
 from periodic_sync.client.redis_backend import RedisBackend
 from periodic_sync.stores.base import Owner, StoreNotReady
@@ -63,7 +63,7 @@ async def policy(stack: AsyncExitStack, clock: Clock, namespace: str, name: str,
     return await of_policy(client, await read_policy(client, namespace, name), clock)
 
 
-async def of_policy(client: "KubeClient", found: SyncPolicy, clock: Clock) -> Backend:
+async def of_policy(client: "KubeClient", found: SyncPolicy, clock: Clock, written: Written = untold) -> Backend:
     """The store of a policy that was read."""
     from periodic_sync.kube.config_maps import KubeConfigMaps
 
@@ -76,12 +76,13 @@ async def of_policy(client: "KubeClient", found: SyncPolicy, clock: Clock) -> Ba
             owner=Owner(found.name, found.uid),
             active=spec.thresholds.active,
             clock=clock,
+            written=written,
         )
     if spec.store.redis is None:
         raise StoreNotReady("spec.store names neither configMap nor redis: name one of them")
     secret = spec.store.redis.url_secret_ref
     connection = await secret_connection(client, SecretRef(found.namespace, secret.name, secret.key))
-    return RedisBackend(connection, prefix=spec.store.redis.key_prefix)
+    return RedisBackend(connection, prefix=spec.store.redis.key_prefix, written=written)
 
 
 async def read_policy(client: "KubeClient", namespace: str, name: str) -> SyncPolicy:

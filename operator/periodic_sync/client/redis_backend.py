@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from periodic_sync.api.durations import MINUTE
-from periodic_sync.client.backend import Known, Page
+from periodic_sync.client.backend import Known, Page, Written, untold
 from periodic_sync.client.users import Removal
 from periodic_sync.core.due import TOKEN_OVERLAP
 from periodic_sync.core.users import UserRecord
@@ -22,10 +22,10 @@ class RedisBackend:
 
     import_size = AT_ONCE * _SCRIPTS_AT_ONCE
 
-    def __init__(self, commands: Commands, *, prefix: str) -> None:
+    def __init__(self, commands: Commands, *, prefix: str, written: Written = untold) -> None:
         self._commands = commands
         self._records = RedisRecords(commands, prefix=prefix)
-        self._activity = _Gathered(self._records)
+        self._activity = _Gathered(self._records, written)
 
     async def register(self, records: Sequence[UserRecord]) -> None:
         cuts = [records[start : start + AT_ONCE] for start in range(0, len(records), AT_ONCE)]
@@ -88,8 +88,8 @@ def _number(text: str) -> float:
 class _Gathered:
     """Activities of single users: those that come while a script is under way go together in the next."""
 
-    def __init__(self, records: RedisRecords) -> None:
-        self._records = records
+    def __init__(self, records: RedisRecords, written: Written) -> None:
+        self._records, self._written = records, written
         self._waiting: dict[str, tuple[int, list[asyncio.Future[bool]]]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -112,6 +112,7 @@ class _Gathered:
                     if not answer.done():
                         answer.set_exception(error)
                 continue
+            self._written(sum(len(answers) for _, answers in waiting.values()))
             for user_id, (_, answers) in waiting.items():
                 for answer in answers:
                     if not answer.done():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from periodic_sync.api.errors import AlreadyExistsError
 from periodic_sync.api.names import STORE_LABEL
-from periodic_sync.client.backend import Clock
+from periodic_sync.client.backend import Clock, Written, untold
 from periodic_sync.client.entries import Active, Change, Found, Put, Remove, write
 from periodic_sync.client.shard_file import Result, ShardFile, found_in, rank, read_file
 from periodic_sync.client.shard_writer import RecordMaps, ShardWriter
@@ -34,9 +34,10 @@ class Place:
 class ShardFiles:
     """For any number of tasks."""
 
-    def __init__(self, maps: RecordMaps, namespace: str, name: str, clock: Clock) -> None:
+    def __init__(self, maps: RecordMaps, namespace: str, name: str, clock: Clock, written: Written = untold) -> None:
         """name: the store's, and of the main ConfigMap."""
         self._maps, self._namespace, self._name, self._clock = maps, namespace, name, clock
+        self._written = written
         self._mirror: Mirror[ShardFile] = Mirror(maps, records_selection(namespace, name), read_file)
         self._lock = asyncio.Lock()
         self._read_at: float | None = None
@@ -177,7 +178,7 @@ class ShardFiles:
     def _writer(self, shard: str) -> ShardWriter:
         if shard not in self._writers:
             self._writers[shard] = ShardWriter(
-                self._maps, self._namespace, shard, self._mirror, self._lock, self._clock
+                self._maps, self._namespace, shard, self._mirror, self._lock, self._clock, self._written
             )
         return self._writers[shard]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from periodic_sync.api.errors import ApiError, ConflictError, NotFoundError
-from periodic_sync.client.backend import Clock
+from periodic_sync.client.backend import Clock, Written, untold
 from periodic_sync.client.entries import Change
 from periodic_sync.client.shard_file import LAST_APPLIED, Plan, Result, ShardFile, plan, read_file
 from periodic_sync.stores.base import ConfigMaps, StoreNotReady
@@ -35,10 +35,17 @@ class ShardWriter:
     """One ConfigMap. `lock`: held while the mirror changes, so that nobody reads a shard older than a write."""
 
     def __init__(
-        self, maps: RecordMaps, namespace: str, name: str, mirror: Mirror[ShardFile], lock: asyncio.Lock, clock: Clock
+        self,
+        maps: RecordMaps,
+        namespace: str,
+        name: str,
+        mirror: Mirror[ShardFile],
+        lock: asyncio.Lock,
+        clock: Clock,
+        written: Written = untold,
     ) -> None:
         self._maps, self._namespace, self._name = maps, namespace, name
-        self._mirror, self._lock, self._clock = mirror, lock, clock
+        self._mirror, self._lock, self._clock, self._told = mirror, lock, clock, written
         self._waiting: list[tuple[Change, asyncio.Future[Result]]] = []
         self._task: asyncio.Task[None] | None = None
         self._written_at: float | None = None
@@ -96,6 +103,7 @@ class ShardWriter:
                 raise
             self._written_at = self._clock.monotonic()
             self._mirror.put(stored, planned.after)
+            self._told(len(changes))
             return planned.results
         raise StoreNotReady(
             f"Others keep writing ConfigMap {self._namespace}/{self._name}: call again; fewer processes should write it"

@@ -3,12 +3,12 @@ metrics are served beside it."""
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from aiohttp import web
 
 from periodic_sync.controller.election import Elector
 from periodic_sync.controller.policies import Policies
+from periodic_sync.telemetry.registry import Expose
 
 LONGEST_TURN_SECONDS = 900.0
 """A turn has many requests of at most 10 s each, thousands of Jobs 16 at a time; one that takes this long hangs."""
@@ -33,10 +33,6 @@ def stuck(policies: Policies, elector: Elector | None, *, now: float) -> list[st
     if elector is not None and now - elector.last_try > LONGEST_REST_SECONDS:
         found.append(f"election: no try for {now - elector.last_try:.0f} s")
     return found
-
-
-Expose = Callable[[str], tuple[bytes, str]]
-"""From a scrape's Accept header to the answer and its content type."""
 
 
 async def serve(

@@ -18,6 +18,7 @@ from periodic_sync.server.policies import Policies
 from periodic_sync.server.problems import add_handlers
 from periodic_sync.server.user_routes import PREFIX, USER, UserRoutes
 from periodic_sync.server.why import Explainer
+from periodic_sync.telemetry.api import ApiMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Parts:
     authenticator: Authenticator
     authorizer: Authorizer
     clock: Clock
+    telemetry: ApiMetrics
     namespace: str | None = None
     limits: Limits = Limits()
 
@@ -49,16 +51,21 @@ def create_app(parts: Parts) -> ASGIApp:
     """Nothing is asked of anybody yet."""
     limits, clock = parts.limits, parts.clock
     access = Access(
-        parts.authenticator, parts.authorizer, clock.monotonic, per_second=limits.per_second, burst=limits.burst
+        parts.authenticator,
+        parts.authorizer,
+        clock.monotonic,
+        parts.telemetry,
+        per_second=limits.per_second,
+        burst=limits.burst,
     )
     guard = Guard(access, namespace=parts.namespace, most_bytes=limits.body_bytes, seconds=limits.body_seconds)
     explainer = Explainer(parts.policies, parts.looks, clock)
     app = FastAPI(title="Periodic Sync", version=__version__, docs_url=None, redoc_url=None)
-    opened = OpenRoutes(Figures(parts.lists, clock.monotonic), clock, parts.lists.policies)
+    opened = OpenRoutes(Figures(parts.lists, clock.monotonic), clock, parts.lists.policies, parts.telemetry.expose)
     app.include_router(UserRoutes(parts.policies, explainer, guard, clock).router())
     app.include_router(opened.guarded(guard))
     app.include_router(opened.router())
     app.include_router(docs_route(app.openapi))
     add_handlers(app)
     fast = FastActivity(app, guard, parts.policies, f"{PREFIX}{USER}/activity")
-    return AccessLog(Deadline(fast, seconds=limits.request_seconds))
+    return AccessLog(Deadline(fast, seconds=limits.request_seconds), parts.telemetry)

@@ -70,6 +70,8 @@ class Guard:
         await self._access.check(request.state.caller, self._act(request, verb, resource))
 
     def _act(self, request: Request, verb: str, resource: str) -> Act:
+        if resource.startswith("/"):
+            return Act(verb, resource, "", "")
         if "policy" in request.path_params:
             return named(verb, resource, request.path_params["namespace"], request.path_params["policy"])
         if "policy" in request.query_params:

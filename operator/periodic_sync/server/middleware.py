@@ -1,4 +1,4 @@
-"""Around every request: a line in the log, and a time by which it is answered."""
+"""Around every request: a line in the log, its metrics, and a time by which it is answered."""
 
 import asyncio
 import logging
@@ -11,6 +11,7 @@ from periodic_sync.api.wallets import shown_id
 from periodic_sync.server.access import Caller
 from periodic_sync.server.problems import answer, unavailable
 from periodic_sync.stores.records import USER_ID
+from periodic_sync.telemetry.api import ApiTelemetry
 
 log = logging.getLogger("periodic_sync.server.access_log")
 
@@ -19,12 +20,13 @@ class AccessLog:
     """The route and not the address, which names a user: whom it was about is told at debug only, and never an id that
     is none, or looks like a wallet. Bodies and queries are told never."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, telemetry: ApiTelemetry) -> None:
+        self._app, self._telemetry = app, telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        self._telemetry.request_began()
         began, status = time.monotonic(), 500
 
         async def noting(message: Message) -> None:
@@ -36,11 +38,12 @@ class AccessLog:
         try:
             await self._app(scope, receive, noting)
         finally:
-            self._tell(scope, status, time.monotonic() - began)
+            seconds, route = time.monotonic() - began, _template(scope.get("route"))
+            self._telemetry.request_ended(route, scope["method"], status, seconds)
+            self._tell(scope, route, status, seconds)
 
     @staticmethod
-    def _tell(scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
+    def _tell(scope: Scope, route: str, status: int, seconds: float) -> None:
         quiet = route in ("/livez", "/readyz") and status < 400
         caller = scope.get("state", {}).get("caller")
         about: dict[str, object] = {
@@ -53,6 +56,10 @@ class AccessLog:
         if log.isEnabledFor(logging.DEBUG):
             about |= _whose(scope.get("path_params") or {}, does_exist=status < 400)
         log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=about)
+
+
+def _template(route: object) -> str:
+    return getattr(route, "path", "none")
 
 
 def _whose(found: Mapping[str, str], *, does_exist: bool) -> dict[str, str]:

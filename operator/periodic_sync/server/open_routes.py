@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from periodic_sync.api.errors import ApiError
@@ -15,16 +15,17 @@ from periodic_sync.server.page import page
 from periodic_sync.server.problems import unavailable
 from periodic_sync.server.shown import instant
 from periodic_sync.server.user_routes import PROBLEMS, bearer
+from periodic_sync.telemetry.registry import Expose
 
 WhichPolicy = Annotated[str | None, Query(max_length=320, description="NAMESPACE/NAME; without it all that are served")]
 _FEWER: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (404, 422, 503)}
 
 
 class OpenRoutes:
-    """reach: asks Kubernetes' API server anything at all; raises ApiError."""
+    """reach: asks Kubernetes' API server anything at all; raises ApiError. expose: as `Registered.expose`."""
 
-    def __init__(self, figures: Figures, clock: Clock, reach: Callable[[], Awaitable[object]]) -> None:
-        self._figures, self._clock, self._reach = figures, clock, reach
+    def __init__(self, figures: Figures, clock: Clock, reach: Callable[[], Awaitable[object]], expose: Expose) -> None:
+        self._figures, self._clock, self._reach, self._expose = figures, clock, reach, expose
         self._has_reached = False
 
     def router(self) -> APIRouter:
@@ -41,6 +42,13 @@ class OpenRoutes:
         routes.add_api_route(
             "/queue-stats", self.queue_stats, methods=["GET"], openapi_extra=right("list", "syncpolicies")
         )
+        routes.add_api_route(
+            "/metrics",
+            self.metrics,
+            methods=["GET"],
+            response_class=PlainTextResponse,
+            openapi_extra=right("get", "/metrics"),
+        )
         return routes
 
     async def health(self, policy: WhichPolicy = None) -> Health:
@@ -51,6 +59,11 @@ class OpenRoutes:
     async def queue_stats(self, policy: WhichPolicy = None) -> QueueStats:
         """How many users wait, are in batches, were synced and failed. With `policy` it takes `get` of that one."""
         return await self._figures.queue(None if policy is None else policy_of(policy))
+
+    async def metrics(self, request: Request) -> Response:
+        """How this server is, for Prometheus: docs/reference/metrics.md."""
+        text, content_type = self._expose(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": content_type})
 
     async def livez(self) -> PlainTextResponse:
         """Whether the process answers."""

@@ -48,6 +48,10 @@ class Policies:
         self._opened: OrderedDict[tuple[str, str], Opened] = OrderedDict()
         self._opening: dict[tuple[str, str], asyncio.Lock] = {}
 
+    @property
+    def open_stores(self) -> int:
+        return len(self._opened)
+
     async def find(self, namespace: str, name: str) -> SyncPolicy:
         """Raises: Problem where there is none that can be worked with, ApiError."""
         try:

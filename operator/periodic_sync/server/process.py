@@ -8,22 +8,29 @@ import signal
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from aiohttp import web
+from prometheus_client import disable_created_metrics
 
 from periodic_sync import __version__
+from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.client import opening
-from periodic_sync.client.backend import Clock, SystemClock
+from periodic_sync.client.backend import Backend, Clock, SystemClock
 from periodic_sync.inspection.looks import KubeLooks
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
+from periodic_sync.server import scrapes
 from periodic_sync.server.app import Limits, Parts, create_app
+from periodic_sync.server.measured import MeasuredBackend
 from periodic_sync.server.policies import Policies
 from periodic_sync.server.protocol import LimitedProtocol
 from periodic_sync.server.reviews import SubjectAccessReviews, TokenReviews
 from periodic_sync.server.tls import Certificates
+from periodic_sync.telemetry.api import ApiMetrics
 
 GRACE_SECONDS = 20
 """How long requests that are under way may take once the end was asked for."""
@@ -33,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How `periodic-sync server` was started. certificate and key: None only with plain HTTP."""
+    """How `periodic-sync server` was started. certificate, key: None only with plain HTTP. metrics_port: 0 for none."""
 
     host: str
     port: int
@@ -43,6 +50,7 @@ class Options:
     certificate: Path | None = None
     key: Path | None = None
     connections: int = 1000
+    metrics_port: int = 0
     limits: Limits = field(default_factory=Limits)
 
 
@@ -65,11 +73,16 @@ async def run(options: Options) -> int:
     Raises: SystemExit with what to do where the certificate can't be used.
     """
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # each counter would tell its time of creation, to nobody
     certificates = _certificates(options)
     clock = SystemClock()
     async with connected(options.kubeconfig) as client:
         parts = parts_on(client, options, clock)
         server = _Server(_config(create_app(parts), options, certificates))
+        parts.telemetry.look_at(
+            stores=lambda: parts.policies.open_stores, connections=lambda: len(server.server_state.connections)
+        )
+        listener = await _scrapes(parts.telemetry, options)
         gc.collect()
         gc.freeze()  # what is here stays: looking through it again and again would hold up requests
         renewing = asyncio.create_task(certificates.keep_reloading()) if certificates else None
@@ -80,6 +93,8 @@ async def run(options: Options) -> int:
             if renewing is not None:
                 renewing.cancel()
             await parts.policies.close()
+            if listener is not None:
+                await listener.cleanup()
             log.info("stopped")
     return 0
 
@@ -87,9 +102,14 @@ async def run(options: Options) -> int:
 def parts_on(client: KubeClient, options: Options, clock: Clock) -> Parts:
     """Everything on one API server."""
     looks = KubeLooks(client, options.namespace, clock.monotonic)
-    policies = Policies(
-        looks.read_policy, lambda policy, its_clock: opening.of_policy(client, policy, its_clock), clock
-    )
+    telemetry = ApiMetrics()
+
+    async def open_backend(policy: SyncPolicy, its_clock: Clock) -> Backend:
+        store = "configmap" if policy.spec.store.config_map is not None else "redis"
+        backend = await opening.of_policy(client, policy, its_clock, partial(telemetry.written, store))
+        return MeasuredBackend(backend, store, telemetry, its_clock.monotonic)
+
+    policies = Policies(looks.read_policy, open_backend, clock)
     return Parts(
         policies=policies,
         looks=looks,
@@ -97,9 +117,16 @@ def parts_on(client: KubeClient, options: Options, clock: Clock) -> Parts:
         authenticator=TokenReviews(client, options.audience),
         authorizer=SubjectAccessReviews(client),
         clock=clock,
+        telemetry=telemetry,
         namespace=options.namespace,
         limits=options.limits,
     )
+
+
+async def _scrapes(telemetry: ApiMetrics, options: Options) -> web.AppRunner | None:
+    if not options.metrics_port:
+        return None
+    return await scrapes.serve(telemetry.expose, host=options.host, port=options.metrics_port)
 
 
 def _certificates(options: Options) -> Certificates | None:

@@ -44,9 +44,6 @@ class SubjectAccessReviews:
 
 
 def review(caller: Caller, act: Act) -> Object:
-    resource, _, subresource = act.resource.partition("/")
-    attributes = {"group": GROUP, "version": VERSION, "resource": resource, "verb": act.verb}
-    optional = {"subresource": subresource, "namespace": act.namespace, "name": act.policy}
     return {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
@@ -55,6 +52,15 @@ def review(caller: Caller, act: Act) -> Object:
             "uid": caller.uid,
             "groups": list(caller.groups),
             "extra": {key: list(values) for key, values in caller.extra},
-            "resourceAttributes": attributes | {key: value for key, value in optional.items() if value},
+            **_attributes(act),
         },
     }
+
+
+def _attributes(act: Act) -> Object:
+    if act.is_path:
+        return {"nonResourceAttributes": {"path": act.resource, "verb": act.verb}}
+    resource, _, subresource = act.resource.partition("/")
+    attributes = {"group": GROUP, "version": VERSION, "resource": resource, "verb": act.verb}
+    optional = {"subresource": subresource, "namespace": act.namespace, "name": act.policy}
+    return {"resourceAttributes": attributes | {key: value for key, value in optional.items() if value}}

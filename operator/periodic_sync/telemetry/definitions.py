@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One metric. `buckets`: upper bounds of a histogram's, in seconds."""
+    """One metric. `buckets`: upper bounds of a histogram's, in seconds where its name says so."""
 
     name: str
     kind: Kind
@@ -68,24 +68,24 @@ _PAUSES = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _OWNER = ("namespace", "policy")
 
 
-def _gauge(name: str, words: str, *labels: str) -> Definition:
+def gauge(name: str, words: str, *labels: str) -> Definition:
     return Definition(f"periodic_sync_{name}", Kind.GAUGE, words, labels)
 
 
-def _counter(name: str, words: str, *labels: str) -> Definition:
+def counter(name: str, words: str, *labels: str) -> Definition:
     return Definition(f"periodic_sync_{name}_total", Kind.COUNTER, words, labels)
 
 
-def _histogram(name: str, buckets: tuple[float, ...], words: str, *labels: str) -> Definition:
+def histogram(name: str, buckets: tuple[float, ...], words: str, *labels: str) -> Definition:
     return Definition(f"periodic_sync_{name}_seconds", Kind.HISTOGRAM, words, labels, buckets)
 
 
 # The process: every operator has these, whether it leads or stands by.
 
-BUILD_INFO = _gauge("build_info", "Always 1; the label tells the operator's version.", "version")
-LEADER = _gauge("leader", "1 while this operator schedules, 0 while it stands by.")
-LEADER_TRANSITIONS = _counter("leader_transitions", "Times that this operator began or ceased to lead.")
-REQUEST_DURATION = _histogram(
+BUILD_INFO = gauge("build_info", "Always 1; the label tells the operator's version.", "version")
+LEADER = gauge("leader", "1 while this operator schedules, 0 while it stands by.")
+LEADER_TRANSITIONS = counter("leader_transitions", "Times that this operator began or ceased to lead.")
+REQUEST_DURATION = histogram(
     "kubernetes_request_duration",
     _REQUESTS,
     "How long requests to the API server took, watches and those of the library that watches (kopf) left out. "
@@ -94,13 +94,13 @@ REQUEST_DURATION = _histogram(
     "resource",
     "code",
 )
-CONFLICTS = _counter(
+CONFLICTS = counter(
     "kubernetes_conflicts",
     "Requests that the API server answered with 409: somebody else wrote, or created, first.",
     "verb",
     "resource",
 )
-STORE_DURATION = _histogram(
+STORE_DURATION = histogram(
     "store_operation_duration",
     _REQUESTS,
     "How long the stores took. Answered no: out of reach, or not fit to be decided on.",
@@ -108,36 +108,36 @@ STORE_DURATION = _histogram(
     "operation",
     "answered",
 )
-LOOP_LAG = _histogram(
+LOOP_LAG = histogram(
     "event_loop_lag", _PAUSES, "How much later than asked the process woke up, tried once a second: how busy it is."
 )
-OPEN_JOBS_LIMIT = _gauge("open_jobs_limit", "The most Jobs of one policy that may be open at once.")
+OPEN_JOBS_LIMIT = gauge("open_jobs_limit", "The most Jobs of one policy that may be open at once.")
 
 # One policy: only the operator that leads has these, and only while the policy is there.
 
-ENABLED = _gauge("policy_enabled", "1 where spec.enabled is true.", *_OWNER)
-STATE = _gauge("policy_state", "1 for the reason of the policy's condition Ready, 0 for all others.", *_OWNER, "state")
-MARKET_OPEN = _gauge("market_open", "1 in the policy's market hours.", *_OWNER)
-INTERVAL = _gauge("interval_seconds", "The policy's interval that holds now.", *_OWNER)
-STORE_READY = _gauge("store_ready", "1 where the store could be read, 0 where a person has to mend it.", *_OWNER)
-BREAKER_OPEN = _gauge(
+ENABLED = gauge("policy_enabled", "1 where spec.enabled is true.", *_OWNER)
+STATE = gauge("policy_state", "1 for the reason of the policy's condition Ready, 0 for all others.", *_OWNER, "state")
+MARKET_OPEN = gauge("market_open", "1 in the policy's market hours.", *_OWNER)
+INTERVAL = gauge("interval_seconds", "The policy's interval that holds now.", *_OWNER)
+STORE_READY = gauge("store_ready", "1 where the store could be read, 0 where a person has to mend it.", *_OWNER)
+BREAKER_OPEN = gauge(
     "breaker_open", "1 while batches fail as a whole, so that only one is tried now and then.", *_OWNER
 )
-OPEN_JOBS = _gauge("open_jobs", "Jobs that are open in the policy's ledger.", *_OWNER)
-BATCHES_IN_FLIGHT = _gauge("batches_in_flight", "Batches that are handed to Jobs and not closed yet.", *_OWNER)
-LAST_TURN = _gauge(
+OPEN_JOBS = gauge("open_jobs", "Jobs that are open in the policy's ledger.", *_OWNER)
+BATCHES_IN_FLIGHT = gauge("batches_in_flight", "Batches that are handed to Jobs and not closed yet.", *_OWNER)
+LAST_TURN = gauge(
     "last_turn_timestamp_seconds",
     "When a turn last succeeded, in seconds since the epoch by the operator's clock.",
     *_OWNER,
 )
-TOTAL_USERS = _gauge("total_users", "Valid records in the store.", *_OWNER)
-ACTIVE_USERS = _gauge("active_users", "Users seen within thresholds.active.", *_OWNER)
-STALE_USERS = _gauge("stale_users", "Active users whose data is stale; never synced and in flight included.", *_OWNER)
-DUE_USERS = _gauge("due_users", "Users that are due and not in flight, whatever they wait for.", *_OWNER)
-IN_FLIGHT_USERS = _gauge("in_flight_users", "Users in batches that are not closed yet.", *_OWNER)
-SKIPPED_ENTRIES = _gauge("skipped_entries", "Records of the store skipped, wholly or in part.", *_OWNER)
-USERS = _gauge("users", "Users by the one reason code that each has.", *_OWNER, "reason")
-DUE_LAG = _histogram(
+TOTAL_USERS = gauge("total_users", "Valid records in the store.", *_OWNER)
+ACTIVE_USERS = gauge("active_users", "Users seen within thresholds.active.", *_OWNER)
+STALE_USERS = gauge("stale_users", "Active users whose data is stale; never synced and in flight included.", *_OWNER)
+DUE_USERS = gauge("due_users", "Users that are due and not in flight, whatever they wait for.", *_OWNER)
+IN_FLIGHT_USERS = gauge("in_flight_users", "Users in batches that are not closed yet.", *_OWNER)
+SKIPPED_ENTRIES = gauge("skipped_entries", "Records of the store skipped, wholly or in part.", *_OWNER)
+USERS = gauge("users", "Users by the one reason code that each has.", *_OWNER, "reason")
+DUE_LAG = histogram(
     "due_lag",
     _LAGS,
     "From a user's due time until the end of its sync was seen: of users that were synced, and were DueRegular "
@@ -145,30 +145,30 @@ DUE_LAG = _histogram(
     *_OWNER,
     "priority",
 )
-CLAIM_LAG = _histogram(
+CLAIM_LAG = histogram(
     "claim_lag",
     _LAGS,
     "The part of the due lag before the claim: how long due users waited for a batch.",
     *_OWNER,
     "priority",
 )
-BATCH_DURATION = _histogram(
+BATCH_DURATION = histogram(
     "batch_duration",
     _RUNS,
     "From the claim of a batch until its end was seen, by the batch's priority.",
     *_OWNER,
     "priority",
 )
-BATCHES = _counter("batches", "Batches that ended.", *_OWNER, "priority", "result")
-USER_SYNCS = _counter(
+BATCHES = counter("batches", "Batches that ended.", *_OWNER, "priority", "result")
+USER_SYNCS = counter(
     "user_syncs",
     "Users whose batch ended, by what became of them and by the batch's priority.",
     *_OWNER,
     "priority",
     "result",
 )
-TURNS = _counter("turns", "Turns of the policy's loop, by how they ended.", *_OWNER, "outcome")
-TURN_DURATION = _histogram("turn_duration", _TURNS, "How long turns took, however they ended.", *_OWNER)
+TURNS = counter("turns", "Turns of the policy's loop, by how they ended.", *_OWNER, "outcome")
+TURN_DURATION = histogram("turn_duration", _TURNS, "How long turns took, however they ended.", *_OWNER)
 
 _NARROWER: Mapping[tuple[str, str], tuple[str, ...]] = {
     (USER_SYNCS.name, "result"): USER_RESULTS,

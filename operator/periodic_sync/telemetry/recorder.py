@@ -1,47 +1,24 @@
 """Telemetry kept as Prometheus metrics, in a registry of its own."""
 
 import time
-from typing import TypeVar
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics import MetricWrapperBase
 
 from periodic_sync import __version__
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.plan import MOST_OPEN_JOBS
 from periodic_sync.telemetry import definitions as d
 from periodic_sync.telemetry.policy import PolicyMetrics
+from periodic_sync.telemetry.registry import Registered
 
-M = TypeVar("M", bound=MetricWrapperBase)
 
-
-class Metrics:
+class Metrics(Registered):
     """All metrics of one operator. See `Telemetry` and, for what requests tell, `RequestObserver`."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        self._made = {each.name: _make(each, self.registry) for each in d.ALL}
+        super().__init__(d.ALL)
         self._policies: dict[tuple[str, str], PolicyMetrics] = {}
         self._is_leading = False
         self.gauge(d.BUILD_INFO).labels(__version__).set(1)
         self.gauge(d.OPEN_JOBS_LIMIT).set(MOST_OPEN_JOBS)
-
-    def gauge(self, definition: d.Definition) -> Gauge:
-        return self._get(definition, Gauge)
-
-    def counter(self, definition: d.Definition) -> Counter:
-        return self._get(definition, Counter)
-
-    def histogram(self, definition: d.Definition) -> Histogram:
-        return self._get(definition, Histogram)
-
-    def _get(self, definition: d.Definition, kind: type[M]) -> M:
-        made = self._made[definition.name]
-        if not isinstance(made, kind):
-            raise TypeError(f"{definition.name} is a {definition.kind}")
-        return made
 
     def leads(self, is_leading: bool) -> None:
         """See `Telemetry`."""
@@ -66,7 +43,7 @@ class Metrics:
         for definition in d.ALL:
             if definition.is_of_a_policy:
                 labels = {"namespace": policy.namespace, "policy": policy.name}
-                self._made[definition.name].remove_by_labels(labels)
+                self.made[definition.name].remove_by_labels(labels)
 
     def request_ended(self, verb: str, resource: str, status: int, seconds: float) -> None:
         """See `RequestObserver`."""
@@ -77,15 +54,3 @@ class Metrics:
 
     def woke_late(self, seconds: float) -> None:
         self.histogram(d.LOOP_LAG).observe(seconds)
-
-    def expose(self, accept: str) -> tuple[bytes, str]:
-        """What a scrape is answered. `accept`: its header. Returns: the text, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
-
-
-def _make(definition: d.Definition, registry: CollectorRegistry) -> MetricWrapperBase:
-    about = definition.name, definition.help, definition.labels
-    if definition.kind is d.Kind.HISTOGRAM:
-        return Histogram(*about, buckets=definition.buckets, registry=registry)
-    return (Counter if definition.kind is d.Kind.COUNTER else Gauge)(*about, registry=registry)

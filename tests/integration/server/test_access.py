@@ -113,7 +113,8 @@ async def holders(place: Place) -> AsyncIterator[dict[tuple[str, str], Caller]]:
     for number, right in enumerate(sorted({route.right for route in routes if route.right})):
         account, (verb, resource) = f"holder-{number}", right
         await place.client.create(ACCOUNTS, place.namespace, {"metadata": {"name": account}})
-        rule = (f"--verb={verb}", f"--resource={re.sub('^syncpolicies', 'syncpolicies.sync.moonx.farm', resource)}")
+        what = f"--resource={re.sub('^syncpolicies', 'syncpolicies.sync.moonx.farm', resource)}"
+        rule = (f"--verb={verb}", f"--non-resource-url={resource}" if resource.startswith("/") else what)
         subject = f"--serviceaccount={place.namespace}:{account}"
         if any("{policy}" in route.path for route in routes if route.right == right):
             place.kubectl("create", "role", account, *rule, f"--resource-name={POLICY}")
