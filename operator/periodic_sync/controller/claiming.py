@@ -15,8 +15,8 @@ from periodic_sync.api.errors import (
 from periodic_sync.controller.creating import JobMaker
 from periodic_sync.controller.open_ledger import OpenLedger
 from periodic_sync.core import transitions
-from periodic_sync.core.batch_files import BatchFile, batch_file, new_batch_file, planned
-from periodic_sync.core.batches import PlannedBatch
+from periodic_sync.core.batch_files import BatchFile, batch_file
+from periodic_sync.core.claims import numbered
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.plan import Plan
 from periodic_sync.kube.parallel import answers
@@ -34,7 +34,7 @@ async def claim(
     Raises: ConflictError, SupersededError where another operator or a newer spec came first, having undone what was
     proposed; ApiError.
     """
-    files = _number(plan, maker.policy, ledger, highest_in_store, now)
+    files = numbered(plan, maker.policy, ledger.ledger, highest_in_store=highest_in_store, now=now)
     jobs = [file.open_job() for file in files]
     try:
         proposed = await _propose(files, maker)
@@ -59,27 +59,6 @@ async def claim(
         _tell(file, maker.policy)
     await maker.create(jobs, ledger, now=now)
     return tuple(files)
-
-
-def _number(plan: Plan, policy: PolicyRef, ledger: OpenLedger, highest_in_store: int, now: int) -> list[BatchFile]:
-    first = ledger.ledger.next_claim(now=now, highest_in_store=highest_in_store)
-    return [
-        new_batch_file(
-            policy,
-            [planned(batch, whole=_is_whole(batch, plan)) for batch in job.batches],
-            claim=first + offset,
-            claimed_at=now,
-            generation=plan.tick.ledger.generation,
-            probe=job.probe,
-        )
-        for offset, job in enumerate(plan.jobs)
-    ]
-
-
-def _is_whole(batch: PlannedBatch, plan: Plan) -> bool:
-    """Whether every active user of the policy is in this batch."""
-    oldest = plan.tick.now - plan.tick.spec.thresholds.active
-    return sum(user.record.last_active >= oldest for user in batch.users) >= plan.counters.active
 
 
 async def _propose(files: Sequence[BatchFile], maker: JobMaker) -> list[Identity]:

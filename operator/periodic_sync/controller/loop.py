@@ -12,10 +12,10 @@ from typing import Protocol
 
 from periodic_sync.api.durations import SECOND
 from periodic_sync.api.errors import ApiError, ConflictError
+from periodic_sync.core.pace import TICK
 from periodic_sync.core.transitions import SupersededError
 from periodic_sync.telemetry.protocol import SILENT, PolicyTelemetry, TurnOutcome
 
-TICK = 10 * SECOND
 SHORTEST_REST_SECONDS = 0.05
 """Events come in crowds; a turn that begins a moment later sees them all."""
 

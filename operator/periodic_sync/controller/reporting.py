@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from periodic_sync.api.durations import SECOND
 from periodic_sync.api.names import Condition
 from periodic_sync.core.objects import PolicyRef
+from periodic_sync.core.pace import COUNTERS_EVERY
 from periodic_sync.core.status import Findings, Status, changes, fold, is_urgent
 from periodic_sync.kube.client import KubeClient, Object
 from periodic_sync.kube.events import PolicyEvents
 from periodic_sync.kube.resources import SYNC_POLICIES
-
-COUNTERS_EVERY = 5 * SECOND
 
 
 class Reporter:

@@ -1,9 +1,9 @@
 """Filling batches with users, most urgent first, and Jobs with batches."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from json.encoder import encode_basestring_ascii
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -205,5 +205,5 @@ def _due_since(candidate: Candidate) -> int | None:
 
 def _bytes_of(user: PlannedUser) -> int:
     record = user.record
-    tokens = sum(len(json.dumps(token)) + 2 for token in user.tokens)
-    return _USER_BYTES + len(record.user_id) + len(json.dumps(record.wallet)) + tokens
+    tokens = sum(len(encode_basestring_ascii(token)) + 2 for token in user.tokens)
+    return _USER_BYTES + len(record.user_id) + len(encode_basestring_ascii(record.wallet)) + tokens

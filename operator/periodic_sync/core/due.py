@@ -205,7 +205,7 @@ def may_go_along(case: Case, tick: Tick) -> bool:
 
 def tokens_to_sync(record: UserRecord, state: UserState) -> tuple[str, ...]:
     """The tokens that changed since the last sync, sorted. Empty: sync everything, as for one never synced."""
-    if state.last_synced is None:
+    if state.last_synced is None or not record.changed_tokens:
         return ()
     since = state.last_synced - TOKEN_OVERLAP
     return tuple(sorted(token for token, changed_at in record.changed_tokens.items() if changed_at > since))

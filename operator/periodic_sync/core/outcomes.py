@@ -54,16 +54,16 @@ def apply(state: UserState, outcome: Outcome) -> UserState:
     """Fold one outcome into a user's state; a claim that is not newer than the last one applied changes nothing."""
     if outcome.claim <= state.last_claim:
         return state
+    if outcome.ending is Ending.SYNCED:
+        return UserState(
+            last_synced=outcome.claimed_at,
+            last_claim=outcome.claim,
+            last_outcome=outcome.claim,
+            failed_at=state.failed_at,
+            request_served=max(state.request_served, outcome.request or 0),
+        )
     claimed = replace(state, last_claim=outcome.claim)
     match outcome.ending:
-        case Ending.SYNCED:
-            return replace(
-                _served(claimed, outcome),
-                last_synced=outcome.claimed_at,
-                failures=0,
-                unexplained=0,
-                returns=0,
-            )
         case Ending.FAILED:
             # The worker lived to name this user, so it endangers nobody else's batch: no isolation any more.
             return replace(_failed(claimed, outcome), unexplained=0)
