@@ -5,7 +5,7 @@ from periodic_sync.core.ledger import ManualRequest, Scope
 from periodic_sync.core.plan import Plan, User, plan, plan_for, with_cohorts
 from periodic_sync.core.tick import Tick
 from redis_bench import RedisBench
-from scheduling import ledger_of
+from scheduling import ledger_of, told
 
 
 async def planned(bench: RedisBench, tick: Tick) -> Plan:
@@ -15,25 +15,6 @@ async def planned(bench: RedisBench, tick: Tick) -> Plan:
     active = await store.active(tick.now - tick.spec.thresholds.active)
     tick, cohorts = with_cohorts(tick, active)
     return plan_for(await store.population(tick), tick, cohorts)
-
-
-def told(result: Plan) -> dict[str, object]:
-    """All of a plan that matters, in words that can be compared."""
-    counters = result.counters
-    return {
-        "jobs": [
-            [(batch.priority, sorted(user.record.user_id for user in batch.users)) for batch in job.batches]
-            for job in result.jobs
-        ],
-        "order": [user.record.user_id for job in result.jobs for batch in job.batches for user in batch.users],
-        "counts": (counters.total, counters.active, counters.stale, counters.due, counters.in_flight),
-        "requested": counters.requested,
-        "reasons": {reason: count for reason, count in counters.by_reason.items() if count},
-        "hold": result.hold,
-        "next": result.next_due,
-        "cohorts": result.cohorts,
-        "unknown": result.unknown_users,
-    }
 
 
 async def everyone(bench: RedisBench) -> list[User]:

@@ -45,7 +45,7 @@ def test_everyone_is_synced_once_an_interval_all_day(day: World) -> None:
 
 
 def test_the_day_takes_few_turns(day: World) -> None:
-    assert day.plans <= 2.5 * len(day.batches)
+    assert day.engine.turns <= 2.5 * len(day.batches)
 
 
 def peak_after_the_opening(*, spreads: bool) -> int:
@@ -66,9 +66,9 @@ def test_after_a_night_switched_off_everyone_catches_up_once() -> None:
     world = World(policy(jobs={"maxConcurrentBatches": 1000}), OPENING + HOUR)
     world.register(random_arrivals(100, OPENING + HOUR, SECOND))
     world.run(OPENING + 90 * MINUTE)
-    world.now += 5 * HOUR
+    world.engine.now += 5 * HOUR
     count = len(world.syncs)
-    world.run(world.now + MINUTE)
+    world.run(world.engine.now + MINUTE)
     assert len(world.syncs) - count == 100
 
 

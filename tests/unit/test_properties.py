@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from periodic_sync.api.durations import DAY, HOUR, MINUTE, SECOND
 from periodic_sync.api.names import Priority, Reason
 from periodic_sync.api.spec import SyncPolicySpec
+from periodic_sync.core.batch_files import Batch
 from periodic_sync.core.batches import Candidate, urgency
 from periodic_sync.core.due import examine, judge
 from periodic_sync.core.ledger import (
@@ -245,8 +246,8 @@ class Unlucky:
         self.dice = random.Random(seed)
         self.poison = poison
 
-    def __call__(self, batch: object, now: int) -> Verdict:
-        ids = [it.record.user_id for it in batch.users]  # type: ignore[attr-defined]
+    def __call__(self, batch: Batch, now: int) -> Verdict:
+        ids = [it.user_id for it in batch.users]
         if self.poison in ids:
             return FAILED_UNEXPLAINED
         luck = self.dice.random()

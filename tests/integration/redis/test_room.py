@@ -16,9 +16,9 @@ from periodic_sync.stores.redis import questions
 from periodic_sync.stores.redis.connection import Connection
 from periodic_sync.stores.redis.urls import parse_url
 from redis_bench import RedisBench
-from redis_plans import difference, planned, requesting, told
+from redis_plans import difference, planned, requesting
 from redis_support import Server
-from scheduling import NOON, ledger_of, policy
+from scheduling import NOON, ledger_of, policy, told
 
 
 @pytest.fixture
