@@ -14,7 +14,7 @@ KEEP ?=
 ARGS ?=
 export ENGINE IMAGE STORE KEEP ARGS
 
-TASKS := demo test bench cluster deploy image lint crds metrics docs lock venv clean
+TASKS := demo test bench cluster deploy image lint crds metrics reference docs lock venv clean
 .PHONY: help $(TASKS)
 
 help: ## this list
@@ -30,6 +30,7 @@ bench: ## the Redis store beside bare commands, 2 min; benchmarks/run measures t
 lint: ## ruff, mypy, import contracts, shell syntax
 crds: ## crds/ again from the models
 metrics: ## docs/reference/metrics.md again from the definitions
+reference: ## the other pages of docs/reference that are made from code
 docs: ## the handbook, docs/ as pages for a browser, in .build/handbook
 lock: ## requirements/ again from pyproject.toml
 venv: ## only the Python environment .venv

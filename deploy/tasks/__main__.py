@@ -87,6 +87,11 @@ def metrics() -> int:
     return show([VENV / "bin" / "python", "-m", "periodic_sync.telemetry.reference"], env={"PYTHONPATH": "operator"})
 
 
+def reference() -> int:
+    run_steps([venv.step()])
+    return show([VENV / "bin" / "python", "-m", "handbook.reference"], env={"PYTHONPATH": "operator:deploy"})
+
+
 def clean() -> None:
     cleaning.run(engines.choose(os.environ.get("ENGINE", "")))
 
@@ -101,6 +106,7 @@ TASKS: dict[str, Callable[[], int | None]] = {
     "lint": lambda: run_steps([venv.step(), lint.step()]),
     "crds": crds,
     "metrics": metrics,
+    "reference": reference,
     "docs": lambda: run_steps([venv.step(), handbook.step()]),
     "lock": lambda: run_steps([venv.step(), lock.step("--upgrade" in _arguments())]),
     "venv": lambda: run_steps([venv.step()]),

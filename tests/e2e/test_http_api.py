@@ -1,20 +1,16 @@
-"""The commands of docs/reference/http-api.md, as a reader types them: the API is installed in the cluster with its own
+"""The commands of docs/how-to/http-api.md, as a reader types them: the API is installed in the cluster with its own
 account, and curl registers a user, tells of activity, asks for a sync and follows it until it is done."""
 
 import json
-import os
-import re
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from cluster_support import ROOT, Kubectl
+from cluster_support import Kubectl
+from live.pages import Page
 from live.service import SyncService
 from operator_process import free_port
-from tasks.paths import BUILD, KUBECTL
 
-_RUN = re.compile(r"^```sh run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MADE = ("deployment", "service", "poddisruptionbudget", "serviceaccount")
 
 
@@ -29,28 +25,20 @@ def cleared(cluster: Kubectl) -> Iterator[None]:
 
 
 def test_every_command_of_the_http_api_s_handbook_works(cluster: Kubectl, service: SyncService, cleared: None) -> None:
-    blocks = _RUN.findall((ROOT / "docs" / "reference" / "http-api.md").read_text())
-    assert len(blocks) == 5
+    page = Page("docs/how-to/http-api.md")
+    assert len(page.run_blocks()) == 5
     port = free_port()
-    script = "\n".join(["trap 'kill $(jobs -p)' EXIT", *blocks])
-    script = script.replace("periodic-sync-demo", service.namespace)
-    script = script.replace(" 3001:3001 ", f" {port}:3001 ").replace("localhost:3001", f"localhost:{port}")
-    BUILD.mkdir(exist_ok=True)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "KUBECONFIG": str(cluster.kubeconfig),
-            "PATH": f"{KUBECTL.parent}{os.pathsep}{os.environ['PATH']}",
-        },
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}{_log(cluster)}"
-    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    instead = {
+        "periodic-sync-demo": service.namespace,
+        " 3001:3001 ": f" {port}:3001 ",
+        "localhost:3001": f"localhost:{port}",
+    }
+    try:
+        said = page.run(cluster.kubeconfig, instead=instead)
+    except AssertionError as failure:
+        failure.add_note(_log(cluster))
+        raise
+    answers = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     why = next(answer for answer in answers if "reason" in answer)
     assert (why["reason"], why["userId"]) == ("NotDue", "ada")
     assert next(answer for answer in answers if "recorded" in answer) == {"recorded": 1, "unknown": ["bob"]}

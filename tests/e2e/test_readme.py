@@ -1,14 +1,6 @@
-"""What somebody sees who begins: examples/quickstart as `make demo` leaves it, and the README's commands, as they
-stand there, one after the other, as a reader would type them.
-
-Blocks that begin with ```sh run are run, by bash, from the root of the checkout; the others need another machine or
-more time.
-"""
+"""What somebody sees who begins: examples/quickstart as `make demo` leaves it, and the README's commands."""
 
 import json
-import os
-import re
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,16 +9,15 @@ from typing import Any
 import pytest
 
 import tasks.kubectl
-from cluster_support import ROOT, Kubectl, eventually
+from cluster_support import Kubectl, eventually
+from live.pages import Page
 from live.scene import await_gone
 from tasks import examples, image
-from tasks.paths import KUBECTL
 from tasks.steps import Progress, Step, run_steps
 
 INTERVAL = 20.0
 ROUNDS = 3
 NAMESPACES = (examples.QUICKSTART.namespace, "first")
-_RUN = re.compile(r"^```sh run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -75,27 +66,8 @@ def test_its_active_users_are_synced_once_per_interval_and_inactive_ones_never(q
     assert max(user["calls"] for user in seen.values()) <= at_most
 
 
-def blocks() -> list[str]:
-    return _RUN.findall((ROOT / "README.md").read_text())
-
-
 # after the quickstart's own test, since these commands make its sync service known to users of theirs
 def test_every_command_of_the_readme_works(quickstart: Quickstart) -> None:
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(quickstart.cluster.kubeconfig),
-        "PATH": f"{KUBECTL.parent}{os.pathsep}{os.environ['PATH']}",
-    }
-    found = blocks()
-    assert len(found) > 5
-    for block in found:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", block],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, f"this block of README.md failed:\n{block}\n{done.stdout}{done.stderr}"
+    readme = Page("README.md")
+    assert len(readme.run_blocks()) > 5
+    readme.run(quickstart.cluster.kubeconfig)

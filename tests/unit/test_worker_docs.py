@@ -1,4 +1,4 @@
-"""The Python example of docs/reference/worker.md does what the page says."""
+"""The Python example of the handbook does what it says, with the batch file that is shown there."""
 
 import json
 import re
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from periodic_sync.worker.batch import parse_batch
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "worker.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = "".join((DOCS / page).read_text() for page in ("reference/worker.md", "how-to/write-a-worker.md"))
 
 
 def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    found = re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
     assert found
     return found[1]
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from periodic_sync.api.policy import SyncPolicy
+from periodic_sync.api.reasons import ConditionReason
 from periodic_sync.api.spec import Store as StoreSpec
 from periodic_sync.controller.sight import Sight
 from periodic_sync.controller.users import Users
@@ -27,7 +28,7 @@ def unknown_zone(policy: SyncPolicy) -> Obstacle | None:
     try:
         find_zone(policy.spec.market_hours.time_zone)
     except UnknownTimeZoneError as error:
-        return Obstacle("UnknownTimeZone", f"spec.marketHours.timeZone: {error}")
+        return Obstacle(ConditionReason.UNKNOWN_TIME_ZONE, f"spec.marketHours.timeZone: {error}")
     return None
 
 
@@ -49,7 +50,7 @@ def blocked_by(sight: Sight) -> Obstacle | None:
     if not running:
         return None
     return Obstacle(
-        "RebuildingLedger",
+        ConditionReason.REBUILDING_LEDGER,
         f"Waiting for {', '.join(running[:3])} to go: it carries the labels of this policy's own objects, and belongs "
         "to a policy of the same name that was deleted, or to nobody. Delete it if it is not wanted any more",
     )

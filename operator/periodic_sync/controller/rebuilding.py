@@ -4,6 +4,7 @@ import logging
 
 from periodic_sync.api.durations import SECOND
 from periodic_sync.api.errors import AlreadyExistsError, ConflictError, ForbiddenError, InvalidError
+from periodic_sync.api.reasons import ConditionReason
 from periodic_sync.controller.findings import blocked_by
 from periodic_sync.controller.sight import Sight, see
 from periodic_sync.core.batch_files import BatchFile, read_batch_file
@@ -47,7 +48,7 @@ async def rebuild_ledger(
     except AlreadyExistsError as error:
         raise ConflictError(str(error)) from error
     except (ForbiddenError, InvalidError) as error:
-        return Obstacle("RebuildingLedger", f"The API server refuses the policy's ledger: {error}")
+        return Obstacle(ConditionReason.REBUILDING_LEDGER, f"The API server refuses the policy's ledger: {error}")
     log.info("ledger made", extra={"policy": f"{policy.namespace}/{policy.name}", "open_jobs": len(ledger.jobs)})
     return None
 
@@ -59,4 +60,7 @@ def _blocked_by_pods(sight: Sight, policy: PolicyRef) -> Obstacle | None:
     running = sorted(pod.name for pod in pods if not pod.job_name.startswith(ours) and pod.unfinished_at(sight.now))
     if not running:
         return None
-    return Obstacle("RebuildingLedger", f"Waiting for pods of a policy of the same name that was deleted: {running[0]}")
+    return Obstacle(
+        ConditionReason.REBUILDING_LEDGER,
+        f"Waiting for pods of a policy of the same name that was deleted: {running[0]}",
+    )

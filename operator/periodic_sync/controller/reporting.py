@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from periodic_sync.api.names import Condition
+from periodic_sync.api.reasons import ConditionReason, EventReason
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.pace import COUNTERS_EVERY
 from periodic_sync.core.status import Findings, Status, changes, fold, is_urgent
@@ -54,13 +55,13 @@ class Reporter:
             if _is_said_by_another(kind, new):
                 continue
             if condition["status"] == ("True" if kind == Condition.STALLED else "False"):
-                await self._events.warning(condition["reason"], condition["message"])
+                await self._events.warning(ConditionReason(condition["reason"]), condition["message"])
             elif kind == Condition.READY:
-                await self._events.normal(condition["reason"], condition["message"])
+                await self._events.normal(ConditionReason(condition["reason"]), condition["message"])
         token = after.get("lastCompletedRequest")
         if token and token != before.get("lastCompletedRequest"):
             await self._events.normal(
-                "RequestCompleted", f"Everyone asked for by request {token} was synced or failed."
+                EventReason.REQUEST_COMPLETED, f"Everyone asked for by request {token} was synced or failed."
             )
 
 
@@ -69,4 +70,4 @@ def _is_said_by_another(kind: str, conditions: Mapping[str, Mapping[str, str]]) 
     ready = conditions[Condition.READY]
     if kind == Condition.STORE_READY:
         return conditions[kind]["message"] == ready["message"]
-    return kind == Condition.READY and ready["reason"] == "Stalled"
+    return kind == Condition.READY and ready["reason"] == ConditionReason.STALLED

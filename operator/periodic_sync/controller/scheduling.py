@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from periodic_sync.api.names import Reason
 from periodic_sync.api.policy import SyncPolicy
+from periodic_sync.api.reasons import EventReason
 from periodic_sync.api.wallets import shown_id
 from periodic_sync.controller.claiming import claim
 from periodic_sync.controller.creating import JobMaker
@@ -91,7 +92,8 @@ class Scheduling:
         if asked is None or (asked.token, asked.scope) != (request.token, request.scope):
             ledger.stage(transitions.drop_request(ledger.ledger, token=request.token))
             await self.events.warning(
-                "RequestDropped", f"Request {request.token} is over: the annotations that named its users have changed."
+                EventReason.REQUEST_DROPPED,
+                f"Request {request.token} is over: the annotations that named its users have changed.",
             )
 
     @staticmethod
@@ -106,11 +108,11 @@ class Scheduling:
 
     async def _tell_request(self, asked: Asked, made: Plan) -> None:
         whom = f"{len(asked.users)} users by id" if asked.scope is Scope.NAMED else f"{asked.scope.value} users"
-        await self.events.normal("RequestQueued", f"Request {asked.token} asks to sync {whom}.")
+        await self.events.normal(EventReason.REQUEST_QUEUED, f"Request {asked.token} asks to sync {whom}.")
         if made.unknown_users:
             some = ", ".join(map(shown_id, sorted(made.unknown_users)[:UNKNOWN_TOLD]))
             await self.events.warning(
-                "UnknownUsers",
+                EventReason.UNKNOWN_USERS,
                 f"Request {asked.token} names {len(made.unknown_users)} users that the store does not have, such as "
                 f"{some}: check the ids in the annotation",
             )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from periodic_sync.api.durations import SECOND
+from periodic_sync.api.reasons import ConditionReason
 from periodic_sync.controller.sight import Sight
 from periodic_sync.core.ledger import Ledger, OpenJob, Phase
 from periodic_sync.core.status import Obstacle
@@ -93,7 +94,9 @@ class Starts:
 
 
 def _not_created(name: str, retry: _Retry) -> Obstacle:
-    return Obstacle("JobRefused", f"Job {name} could not be created, tried {retry.count} times: {retry.error}")
+    return Obstacle(
+        ConditionReason.JOB_REFUSED, f"Job {name} could not be created, tried {retry.count} times: {retry.error}"
+    )
 
 
 def _stuck(sight: Sight, ledger: Ledger) -> Obstacle | None:
@@ -102,7 +105,7 @@ def _stuck(sight: Sight, ledger: Ledger) -> Obstacle | None:
         return None
     why = f"{pods[0].waiting.reason}: {pods[0].waiting.message}"
     return Obstacle(
-        "WorkerFailing",
+        ConditionReason.WORKER_FAILING,
         f"{len(pods)} worker pods can't start. {pods[0].name}: {why}. Mend what spec.worker names, and the pods start "
         "by themselves",
     )
@@ -121,7 +124,7 @@ def _podless(sight: Sight, ledger: Ledger) -> Obstacle | None:
     if not without:
         return None
     return Obstacle(
-        "WorkerFailing",
+        ConditionReason.WORKER_FAILING,
         f"No pod of Job {without[0]} can be created: `kubectl describe job {without[0]}` tells why, such as a quota or "
         "the namespace's security level",
     )

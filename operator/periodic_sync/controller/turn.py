@@ -14,6 +14,7 @@ from functools import partial
 from periodic_sync.api.errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError, TooLargeError
 from periodic_sync.api.names import Role
 from periodic_sync.api.policy import InvalidPolicyError, SyncPolicy
+from periodic_sync.api.reasons import ConditionReason, EventReason
 from periodic_sync.api.spec import Store as StoreSpec
 from periodic_sync.controller.creating import JobMaker
 from periodic_sync.controller.findings import (
@@ -96,7 +97,11 @@ class PolicyTurns:
         try:
             wake_at = await self._work(body, draft, version)
         except (ForbiddenError, InvalidError, TooLargeError) as error:
-            draft.note(stalled=Obstacle("RequestRefused", f"The API server refuses what the operator asks: {error}"))
+            draft.note(
+                stalled=Obstacle(
+                    ConditionReason.REQUEST_REFUSED, f"The API server refuses what the operator asks: {error}"
+                )
+            )
             self._telemetry.found(draft.found)
             await self._reporter.report(body, draft.found)
             raise
@@ -111,14 +116,16 @@ class PolicyTurns:
 
     async def recovered(self, error: str, seconds: float) -> None:
         """Say why nothing was scheduled for a while, now that it can be said."""
-        await self._events.warning("SchedulingInterrupted", f"Nothing was scheduled for {seconds:.0f} s: {error}")
+        await self._events.warning(
+            EventReason.SCHEDULING_INTERRUPTED, f"Nothing was scheduled for {seconds:.0f} s: {error}"
+        )
 
     async def _read(self) -> tuple[Version | Obstacle | None, Object]:
         """The ledger, then the policy: what the next swap writes of the policy is then as new as what it replaces."""
         try:
             version: Version | Obstacle | None = await self._ledgers.read()
         except LedgerUnreadableError as error:
-            version = Obstacle("RebuildingLedger", str(error))
+            version = Obstacle(ConditionReason.REBUILDING_LEDGER, str(error))
         return version, await self._read_policy()
 
     async def _made_ledger(self, body: Object) -> tuple[Version | Obstacle, Object]:
@@ -152,7 +159,7 @@ class PolicyTurns:
         try:
             policy = SyncPolicy.parse(body)
         except InvalidPolicyError as error:
-            draft.note(stalled=Obstacle("InvalidSpec", str(error)))
+            draft.note(stalled=Obstacle(ConditionReason.INVALID_SPEC, str(error)))
             await self._follow(ledger, draft, ledger.ledger.intervals or Intervals(0, 0))
             await self._flights.tend(ledger, Users(UnsupportedStore(str(error))), None, now=now)
             await ledger.commit()
@@ -220,13 +227,13 @@ class PolicyTurns:
                 template = await self._objects.pod_template(name)
             except NotFoundError:
                 return None, Obstacle(
-                    "PodTemplateNotFound",
+                    ConditionReason.POD_TEMPLATE_NOT_FOUND,
                     f"There is no PodTemplate {name} in namespace {self._policy.namespace}: create it, or correct "
                     "spec.worker.podTemplate.name",
                 )
         if not policy.spec.worker.image and not self._services.worker_image:
             return None, Obstacle(
-                "WorkerImageUnknown",
+                ConditionReason.WORKER_IMAGE_UNKNOWN,
                 "The operator was started without WORKER_IMAGE, so the built-in worker has no image: set it in the "
                 "operator's Deployment, or set spec.worker.image",
             )

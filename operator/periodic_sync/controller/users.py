@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
+from periodic_sync.api.reasons import ConditionReason
 from periodic_sync.core.outcomes import Outcome
 from periodic_sync.core.plan import Population
 from periodic_sync.core.status import Obstacle
@@ -85,7 +86,7 @@ class Users:
             self._told(operation, time.monotonic() - began, is_answered)
 
     def _stop(self, why: str) -> None:
-        self.report, self.obstacle = None, Obstacle("NotReady", why)
+        self.report, self.obstacle = None, Obstacle(ConditionReason.NOT_READY, why)
 
 
 async def _done(work: Awaitable[None]) -> bool:

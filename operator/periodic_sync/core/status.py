@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from periodic_sync.api.names import Condition, Reason
+from periodic_sync.api.reasons import ConditionReason
 from periodic_sync.core.ledger import Breaker, Ledger, Phase, Refusal
 
 Status = dict[str, Any]
+Words = tuple[str, ConditionReason, str]
+"""Of a condition: status, reason and message."""
 
 LONGEST_MESSAGE = 2048
 
@@ -53,7 +56,7 @@ class Counts:
 class Obstacle:
     """Something that a person has to mend: a condition's reason, and a sentence with the cause and the fix."""
 
-    reason: str
+    reason: ConditionReason
     message: str
 
 
@@ -109,7 +112,7 @@ def fold(previous: Status, found: Findings) -> Status:
     return {key: value for key, value in status.items() if value is not None}
 
 
-def ready_reason(found: Findings) -> str:
+def ready_reason(found: Findings) -> ConditionReason:
     """The reason of the condition Ready: one of `READY_REASONS`."""
     return (_ready(found) if found.enabled else _switched_off(found, is_acknowledged=True))[1]
 
@@ -148,16 +151,16 @@ def format_instant(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-_NOT_READ = ("Unknown", "NotRead", "The store has not been read yet")
-_RUNNING = frozenset({"Scheduling", "WorkerFailing", "JobRefused"})
+_NOT_READ = ("Unknown", ConditionReason.NOT_READ, "The store has not been read yet")
+_RUNNING = frozenset({ConditionReason.SCHEDULING, ConditionReason.WORKER_FAILING, ConditionReason.JOB_REFUSED})
 READY_REASONS = (
-    "Scheduling",
-    "Paused",
-    "StoreNotReady",
-    "WorkerFailing",
-    "JobRefused",
-    "RebuildingLedger",
-    "Stalled",
+    ConditionReason.SCHEDULING,
+    ConditionReason.PAUSED,
+    ConditionReason.STORE_NOT_READY,
+    ConditionReason.WORKER_FAILING,
+    ConditionReason.JOB_REFUSED,
+    ConditionReason.REBUILDING_LEDGER,
+    ConditionReason.STALLED,
 )
 
 
@@ -190,35 +193,43 @@ def _instant(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else format_instant(milliseconds)
 
 
-def _conditions(found: Findings, *, is_acknowledged: bool) -> dict[Condition, tuple[str, str, str]]:
+def _conditions(found: Findings, *, is_acknowledged: bool) -> dict[Condition, Words]:
     """Type to (status, reason, message)."""
     ready = _ready(found) if found.enabled else _switched_off(found, is_acknowledged=is_acknowledged)
-    conditions: dict[Condition, tuple[str, str, str]] = {Condition.READY: ready}
+    conditions: dict[Condition, Words] = {Condition.READY: ready}
     if found.store_obstacle:
         conditions[Condition.STORE_READY] = ("False", found.store_obstacle.reason, found.store_obstacle.message)
     elif found.is_store_read:
-        conditions[Condition.STORE_READY] = ("True", "Readable", found.store_note or "All entries are readable.")
+        conditions[Condition.STORE_READY] = (
+            "True",
+            ConditionReason.READABLE,
+            found.store_note or "All entries are readable.",
+        )
     if found.stalled:
         conditions[Condition.STALLED] = ("True", found.stalled.reason, found.stalled.message)
     return conditions
 
 
-def _ready(found: Findings) -> tuple[str, str, str]:
+def _ready(found: Findings) -> Words:
     if found.stalled:
-        return "False", "Stalled", found.stalled.message
+        return "False", ConditionReason.STALLED, found.stalled.message
     if found.rebuilding:
-        return "False", "RebuildingLedger", found.rebuilding.message
+        return "False", ConditionReason.REBUILDING_LEDGER, found.rebuilding.message
     if found.store_obstacle:
-        return "False", "StoreNotReady", found.store_obstacle.message
+        return "False", ConditionReason.STORE_NOT_READY, found.store_obstacle.message
     ledger = found.ledger
     if ledger is not None and ledger.breaker.is_open:
-        return "False", "WorkerFailing", _failing(ledger.breaker)
+        return "False", ConditionReason.WORKER_FAILING, _failing(ledger.breaker)
     if ledger is not None and ledger.refusal is not None and _is_held_up(ledger.refusal, found):
         until = format_instant(ledger.refusal.until())
-        return "False", "JobRefused", f"The API server refused a Job, next try after {until}: {ledger.refusal.message}"
+        return (
+            "False",
+            ConditionReason.JOB_REFUSED,
+            f"The API server refused a Job, next try after {until}: {ledger.refusal.message}",
+        )
     if found.worker_obstacle:
         return "False", found.worker_obstacle.reason, found.worker_obstacle.message
-    return "True", "Scheduling", _scheduling(found)
+    return "True", ConditionReason.SCHEDULING, _scheduling(found)
 
 
 def _is_held_up(refusal: Refusal, found: Findings) -> bool:
@@ -226,14 +237,14 @@ def _is_held_up(refusal: Refusal, found: Findings) -> bool:
     return found.now < refusal.until() or found.counts is None or found.counts.due > 0
 
 
-def _switched_off(found: Findings, *, is_acknowledged: bool) -> tuple[str, str, str]:
+def _switched_off(found: Findings, *, is_acknowledged: bool) -> Words:
     if found.rebuilding and found.ledger is None:
-        return "False", "RebuildingLedger", found.rebuilding.message
+        return "False", ConditionReason.REBUILDING_LEDGER, found.rebuilding.message
     running = found.ledger.batches_in_flight() if found.ledger else 0
     still = f" {running} batches claimed before still run to their end." if running else ""
     if not is_acknowledged:
-        return "True", "Paused", f"spec.enabled is false: seeing to it that no new batch starts.{still}"
-    return "True", "Paused", f"spec.enabled is false: no new batch starts.{still}"
+        return "True", ConditionReason.PAUSED, f"spec.enabled is false: seeing to it that no new batch starts.{still}"
+    return "True", ConditionReason.PAUSED, f"spec.enabled is false: no new batch starts.{still}"
 
 
 def _failing(breaker: Breaker) -> str:
@@ -252,7 +263,7 @@ def _scheduling(found: Findings) -> str:
 
 
 def _with_transition_times(
-    previous: list[Mapping[str, Any]], conditions: Mapping[Condition, tuple[str, str, str]], found: Findings
+    previous: list[Mapping[str, Any]], conditions: Mapping[Condition, Words], found: Findings
 ) -> list[dict[str, Any]]:
     before = {condition.get("type"): condition for condition in previous}
     result = []

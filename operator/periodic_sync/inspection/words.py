@@ -1,10 +1,10 @@
-"""A reason code as a sentence for people. docs/reference/http-api.md lists them."""
+"""A reason code as a sentence for people. docs/reference/reasons.md lists them."""
 
 from periodic_sync.api.durations import SECOND, format_duration
 from periodic_sync.api.names import Reason
 from periodic_sync.core.due import Decision
 
-_SENTENCES = {
+SENTENCES = {
     Reason.POLICY_DISABLED: "The policy is disabled: spec.enabled is false, so nobody is synced",
     Reason.STORE_NOT_READY: "The policy's store can't be relied on now, so nothing is decided",
     Reason.IN_FLIGHT: "The user is in a batch that has not ended yet",
@@ -23,7 +23,7 @@ _SENTENCES = {
 
 def sentence(decision: Decision, now: int, because: str = "") -> str:
     """because: what is known besides; now: milliseconds."""
-    text = _SENTENCES[decision.reason]
+    text = SENTENCES[decision.reason]
     if decision.until is not None and decision.until > now:
         text += f"; {format_duration(-(-(decision.until - now) // SECOND) * SECOND)} more"
     return f"{text}. {because}" if because else f"{text}."

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from periodic_sync.api.durations import MINUTE
 from periodic_sync.api.errors import ApiError
 from periodic_sync.api.names import API_VERSION, KIND, MANAGED_BY
+from periodic_sync.api.reasons import ConditionReason, EventReason
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.resources import EVENTS
@@ -30,10 +31,10 @@ class PolicyEvents:
         self._clock = clock
         self._said: dict[tuple[str, str], int] = {}
 
-    async def normal(self, reason: str, note: str) -> None:
+    async def normal(self, reason: EventReason | ConditionReason, note: str) -> None:
         await self._say("Normal", reason, note)
 
-    async def warning(self, reason: str, note: str) -> None:
+    async def warning(self, reason: EventReason | ConditionReason, note: str) -> None:
         await self._say("Warning", reason, note)
 
     async def _say(self, kind: str, reason: str, note: str) -> None:

@@ -96,7 +96,7 @@ class UserAnswer(Answer):
     sync_requested_at: str | None
     changed_tokens: dict[str, str]
     state: State | None
-    """None where this server can't read it."""
+    """null where this server can't read it."""
 
 
 class Users(Answer):
@@ -118,7 +118,7 @@ class WhyAnswer(Answer):
     """The Due code that a held user would have."""
     priority: Priority | None
     due_at: str | None
-    """When the user is due next, or since when; of one in flight, if that sync succeeds. None: not foreseeable."""
+    """When the user is due next, or since when; of one in flight, if that sync succeeds. null: not foreseeable."""
     until: str | None
     """When the reason ends, where that is known."""
     as_of: str
@@ -131,7 +131,7 @@ class SchedulerStats(Answer):
     active_users: int
     is_market_hours: bool
     next_scheduled_sync: str | None
-    """RFC 3339; None: nobody is to be synced."""
+    """RFC 3339; null: nobody is to be synced."""
 
 
 class Health(Answer):

@@ -1,4 +1,4 @@
-"""docs/reference/client.md does what it says: its programs run with the rights that it asks for, on either store."""
+"""What docs/ says of the client library is so: the programs run with the rights that it asks for, on either store."""
 
 import os
 import re
@@ -20,11 +20,12 @@ from policy_support import MINIMAL_SPEC, REDIS, policy_body
 from redis_support import Server
 from store_contract import NOW
 
-PAGE = (ROOT / "docs" / "reference" / "client.md").read_text()
+PAGES = ("reference/client.md", "how-to/erase-users.md", "how-to/import-users.md")
+TEXT = "".join((ROOT / "docs" / page).read_text() for page in PAGES)
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""The log lines worth an alert: found in the code, so that none can be added without a word on what it means."""
+
+import ast
+from pathlib import Path
+
+_SOURCES = Path(__file__).resolve().parents[2] / "operator" / "periodic_sync"
+_SERIOUS = frozenset({"error", "exception", "critical"})
+
+MEANINGS = {
+    "Job refused by the API server": "the policy says Ready=False, reason JobRefused, with the server's sentence",
+    "a Job of that name belongs to somebody else": "its batch is given up and planned anew under another name",
+    "a batch file is unreadable": (
+        "found while a ledger was made anew, changed by hand most likely: its users are unknown until its Job is over"
+    ),
+    "batch file is unreadable, its users count as unknown": (
+        "changed by hand most likely: nothing is claimed until its Job is over"
+    ),
+    "batch file refused by the API server": "such as by a quota or an admission rule: no batch starts",
+    "ended without being asked to": "the process ends with 1, and its pod is started again: please report it",
+    "the policy's name is too long": "made while the CRD was not there or an older one: that policy is not served",
+    "turn failed": "a defect: the turn is tried again, and other policies are not affected; please report it",
+    "watch failed": "a defect: the watch begins anew, and ticks stand in for it meanwhile; please report it",
+}
+"""By message."""
+
+
+def serious() -> frozenset[str]:
+    """The messages of all calls at the level of errors."""
+    return frozenset(
+        message for path in _SOURCES.rglob("*.py") for message in _messages(ast.parse(path.read_text(encoding="utf-8")))
+    )
+
+
+def _messages(tree: ast.AST) -> list[str]:
+    return [
+        call.args[0].value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in _SERIOUS
+        and isinstance(call.func.value, ast.Name | ast.Attribute)
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    ]
