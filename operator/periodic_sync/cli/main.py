@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from periodic_sync import __version__
-from periodic_sync.cli import import_users, migrate, operator, pausing, plan, server, status, users, why
+from periodic_sync.cli import (
+    export,
+    import_users,
+    migrate,
+    operator,
+    pausing,
+    plan,
+    purge,
+    registering,
+    server,
+    status,
+    sync,
+    users,
+    why,
+)
 from periodic_sync.cli.convert_env.command import convert_env
 from periodic_sync.cli.lint.command import lint
 
@@ -23,8 +37,9 @@ app = typer.Typer(
 )
 for panel, commands in (
     (LOOK, (status.status, users.users, why.why, plan.plan)),
-    (STEER, (pausing.pause, pausing.resume)),
-    (USERS, (import_users.import_users, migrate.migrate)),
+    (STEER, (sync.sync, pausing.pause, pausing.resume)),
+    (USERS, (registering.register, registering.activity, registering.remove)),
+    (USERS, (import_users.import_users, export.export, migrate.migrate, purge.purge)),
     (SET_UP, (convert_env, lint)),
     (RUN, (operator.operator, server.server)),
 ):

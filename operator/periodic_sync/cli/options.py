@@ -64,5 +64,5 @@ def checked_duration(text: str) -> str:
 Timeout = Annotated[
     str, typer.Option(callback=checked_duration, metavar="DURATION", help="How long to wait, such as 30s or 5m.")
 ]
-UserIds = Annotated[list[str], typer.Argument(metavar="USER...", help="Ids of users.")]
+UserIds = Annotated[list[str], typer.Argument(metavar="USER", help="Ids of users.")]
 UserName = Annotated[str, typer.Argument(metavar="USER", help="The user's id.")]

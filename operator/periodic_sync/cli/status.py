@@ -25,7 +25,7 @@ MOST_LOOKED_AT = 200
 
 
 def status(
-    policy: Annotated[str | None, typer.Argument(metavar="[POLICY]", help="By default all of the namespace.")] = None,
+    policy: Annotated[str | None, typer.Argument(metavar="POLICY", help="By default all of the namespace.")] = None,
     all_namespaces: Annotated[
         bool, typer.Option("--all-namespaces", "-A", help="The policies of all of them.")
     ] = False,
