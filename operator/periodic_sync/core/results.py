@@ -160,8 +160,8 @@ def _text_of(reason: object) -> str:
 
 def _fit_for_logs(named: Mapping[str, str], users: Sequence[BatchUser]) -> dict[str, str]:
     """Reasons as one line each, and without wallets: those of the batch, and whatever else looks like one."""
-    wallets = {user.wallet for user in users}
-    return {user_id: one_line(hide_wallets(reason, wallets)) or NO_REASON for user_id, reason in named.items()}
+    hidden = hide_wallets(named.values(), {user.wallet for user in users})
+    return {user_id: one_line(reason) or NO_REASON for user_id, reason in zip(named, hidden, strict=True)}
 
 
 def _with_shown_names(named: Mapping[str, str], users: Sequence[BatchUser]) -> dict[str, str]:
