@@ -15,7 +15,7 @@ from periodic_sync.core.batch_files import Batch, BatchFile
 from periodic_sync.core.batches import PlannedUser
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.outcomes import SUCCEEDED, Verdict
-from periodic_sync.core.plan import Plan
+from periodic_sync.core.plan import Plan, due_by_priority
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
 from periodic_sync.simulation.engine import Claimed, Engine, Held, Settled, ledger_for
@@ -67,6 +67,7 @@ def told(result: Plan) -> dict[str, object]:
         ],
         "order": [user.record.user_id for job in result.jobs for batch in job.batches for user in batch.users],
         "counts": (counters.total, counters.active, counters.stale, counters.due, counters.in_flight),
+        "priorities": due_by_priority(counters.due, counters.due_by_reason),
         "requested": counters.requested,
         "reasons": {reason: count for reason, count in counters.by_reason.items() if count},
         "hold": result.hold,

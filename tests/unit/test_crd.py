@@ -72,7 +72,8 @@ def test_the_moment_of_the_next_sync_is_a_string_since_kubectl_prints_future_dat
 def test_the_status_has_the_designed_fields_and_no_others() -> None:
     assert list(STATUS["properties"]) == [
         *("observedGeneration", "conditions", "enabled", "running", "isMarketHours", "store"),
-        *("totalUsers", "activeUsers", "staleUsers", "dueUsers", "inFlightUsers", "skippedEntries", "activeJobs"),
+        *("totalUsers", "activeUsers", "staleUsers", "dueUsers", "dueUsersByPriority"),
+        *("inFlightUsers", "skippedEntries", "activeJobs"),
         *("lastScheduleTime", "lastSyncTime", "nextScheduledSync", "lastHandledRequest", "lastCompletedRequest"),
         *("usersSynced", "usersFailed"),
     ]

@@ -1,6 +1,8 @@
 """How a batch ended, in numbers, and how late its users were."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from job_support import CLAIM, POLICY, file_of
 from periodic_sync.api.durations import HOUR, MINUTE, SECOND
@@ -8,12 +10,13 @@ from periodic_sync.api.names import Priority, Reason
 from periodic_sync.controller.scheduling import counts
 from periodic_sync.core.batch_files import Batch, BatchFile, BatchUser, Due, batch_file, planned, read_batch_file
 from periodic_sync.core.landed import BatchResult, Lag, batch_end, lags_of
+from periodic_sync.core.ledger import ManualRequest, Scope
 from periodic_sync.core.outcomes import RETURNED, SUCCEEDED, failed_users
-from periodic_sync.core.plan import Plan, plan
+from periodic_sync.core.plan import Plan, due_by_priority, plan
 from periodic_sync.core.results import outcomes
 from periodic_sync.core.transitions import Tally
 from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
-from scheduling import NOON, policy, tick_of, user
+from scheduling import NOON, ledger_of, policy, tick_of, user
 
 DUE = Batch(
     (
@@ -108,6 +111,21 @@ def test_reasons_are_counted_as_they_are_once_the_plan_is_claimed() -> None:
     held = plan(everyone(), tick_of(policy(batchSize=1, jobs={"maxConcurrentBatches": 1})))
     assert reasons(held) == {Reason.IN_FLIGHT: 1, Reason.WAITING_FOR_CAPACITY: 2, Reason.NOT_DUE: 2, Reason.INACTIVE: 1}
     assert sum(reasons(held).values()) == counts(held).total
+
+
+def test_who_waits_is_counted_by_priority_without_those_who_are_claimed() -> None:
+    held = plan(everyone(), tick_of(policy(batchSize=1, jobs={"maxConcurrentBatches": 1})))
+    assert counts(held).due_by_priority == {Priority.HIGH: 1, Priority.MEDIUM: 1, Priority.LOW: 0}
+    asked = ledger_of(policy(), request=ManualRequest("t", Scope.ALL, 6))
+    bulk = counts(plan(everyone(), tick_of(policy(batchSize=1, jobs={"maxConcurrentBatches": 1}), ledger=asked)))
+    assert bulk.due_by_priority == {Priority.HIGH: 0, Priority.MEDIUM: 0, Priority.LOW: bulk.due}
+
+
+@given(st.integers(0, 20), st.dictionaries(st.sampled_from(Reason), st.integers(-3, 20)))
+def test_priorities_add_up_to_all_who_wait_whatever_the_codes_say(due: int, codes: dict[Reason, int]) -> None:
+    found = due_by_priority(due, codes)
+    assert sum(found.values()) == due
+    assert min(found.values()) >= 0
 
 
 def test_a_worker_does_not_see_due_times() -> None:

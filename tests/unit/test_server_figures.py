@@ -35,12 +35,20 @@ def test_without_policies_nothing_is_scheduled_and_no_word_stands_for_a_time() -
 def test_the_queue_is_counted_by_priority_where_the_ledger_tells_it() -> None:
     job = OpenJob("job", 1, 0, (Priority.HIGH, Priority.LOW, Priority.LOW), (10, 4, 3), frozenset({0, 2}))
     ledger = Ledger(jobs=(job,), totals=Totals({Priority.HIGH: 7, Priority.MEDIUM: 2}, {Priority.LOW: 1}))
-    body = policy(enabled=True, activeUsers=50, dueUsers=5, inFlightUsers=13)
+    due = {"high": 3, "medium": 2, "low": 0}
+    body = policy(enabled=True, activeUsers=50, dueUsers=5, dueUsersByPriority=due, inFlightUsers=13)
     stats = queue_stats([body], [ledger]).model_dump(by_alias=True)
     by_priority = stats.pop("byPriority")
     assert stats == {"waiting": 5, "active": 13, "completed": 9, "failed": 1, "delayed": 32}
-    assert by_priority["high"] == {"active": 10, "completed": 7, "failed": 0}
-    assert by_priority["low"] == {"active": 3, "completed": 0, "failed": 1}
+    assert by_priority["high"] == {"waiting": 3, "active": 10, "completed": 7, "failed": 0, "delayed": 0}
+    assert by_priority["medium"] == {"waiting": 2, "active": 0, "completed": 2, "failed": 0, "delayed": 32}
+    assert by_priority["low"] == {"waiting": 0, "active": 3, "completed": 0, "failed": 1, "delayed": 0}
+    assert {key: sum(queue[key] for queue in by_priority.values()) for key in stats} == stats
+
+
+def test_who_waits_where_an_earlier_operator_told_no_priorities_is_not_left_out() -> None:
+    queues = queue_stats([policy(enabled=True, dueUsers=5)], [Ledger()]).by_priority
+    assert (queues.high.waiting, queues.medium.waiting, queues.low.waiting) == (0, 5, 0)
 
 
 @pytest.mark.parametrize("enabled", [False, None])

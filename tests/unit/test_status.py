@@ -6,12 +6,21 @@ from typing import Any
 import pytest
 
 from ledger_support import open_job
+from periodic_sync.api.names import Priority
 from periodic_sync.core.ledger import Breaker, Ledger, ManualRequest, Phase, Refusal, Scope, Totals
 from periodic_sync.core.status import LONGEST_MESSAGE, Counts, Findings, Obstacle, Status, changes, fold, is_urgent
 from scheduling import NOON, instant
 
 LEDGER = Ledger(generation=3, enabled=True)
-COUNTS = Counts(total=10, active=4, stale=1, due=2, in_flight=3, next_due=instant("2026-11-25T12:05:00Z"))
+COUNTS = Counts(
+    total=10,
+    active=4,
+    stale=1,
+    due=2,
+    in_flight=3,
+    next_due=instant("2026-11-25T12:05:00Z"),
+    due_by_priority={Priority.HIGH: 1, Priority.MEDIUM: 1},
+)
 FOUND = Findings(
     now=NOON,
     generation=3,
@@ -59,6 +68,7 @@ def test_everything_a_turn_found() -> None:
         "activeUsers": 4,
         "staleUsers": 1,
         "dueUsers": 2,
+        "dueUsersByPriority": {"high": 1, "medium": 1, "low": 0},
         "inFlightUsers": 3,
         "skippedEntries": 7,
         "activeJobs": 1,
@@ -139,6 +149,7 @@ def test_counters_that_are_unknown_keep_what_was_known() -> None:
 def test_a_disabled_policy_has_nothing_due_and_no_next_sync() -> None:
     status = status_of(replace(FOUND, enabled=False), status_of())
     assert status["dueUsers"] == 0
+    assert status["dueUsersByPriority"] == {"high": 0, "medium": 0, "low": 0}
     assert "nextScheduledSync" not in status
 
 

@@ -52,6 +52,19 @@ class Condition(Model):
     """A sentence for people: the cause, and what to do about it."""
 
 
+class ByPriority(Model):
+    """Counts by priority."""
+
+    high: Count
+    """Users whose data is stale or who were never synced, and those asked for by name."""
+
+    medium: Count
+    """Users whose interval is over."""
+
+    low: Count
+    """Users asked for together with all others, whatever they would be without that."""
+
+
 class SyncPolicyStatus(Model):
     """What the operator reports."""
 
@@ -95,6 +108,9 @@ class SyncPolicyStatus(Model):
 
     due_users: Count | None = None
     """How many users are due and not in flight, whatever they wait for. 0 while disabled."""
+
+    due_users_by_priority: ByPriority | None = None
+    """The dueUsers by their priority."""
 
     in_flight_users: Count | None = None
     """How many users are in a batch that has not been settled yet."""

@@ -16,7 +16,7 @@ from periodic_sync.controller.storytelling import Storyteller
 from periodic_sync.controller.users import Users
 from periodic_sync.core import transitions
 from periodic_sync.core.ledger import Ledger, Scope
-from periodic_sync.core.plan import DUE, Plan, drop_to_spread, plan_for, with_cohorts
+from periodic_sync.core.plan import DUE, Plan, drop_to_spread, due_by_priority, plan_for, with_cohorts
 from periodic_sync.core.requests import Asked, read_request
 from periodic_sync.core.status import Counts
 from periodic_sync.core.tick import Tick
@@ -138,11 +138,15 @@ def counts(made: Plan) -> Counts:
     by_reason = Counter(counters.by_reason)
     by_reason.subtract(planned)
     by_reason[Reason.IN_FLIGHT] += len(planned)
+    due = counters.due - sum(reason in DUE for reason in planned)
+    due_by_reason = Counter(counters.due_by_reason)
+    due_by_reason.subtract(reason for reason in planned if reason in DUE)
     return Counts(
         total=counters.total,
         active=counters.active,
         stale=counters.stale,
-        due=counters.due - sum(reason in DUE for reason in planned),
+        due=due,
+        due_by_priority=due_by_priority(due, due_by_reason),
         in_flight=counters.in_flight + len(planned),
         next_due=made.next_due,
         by_reason=by_reason,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from periodic_sync.api.names import Reason
+from periodic_sync.api.names import Priority, Reason
 from periodic_sync.core.batches import Candidate, PlannedJob, fill, group, probe
 from periodic_sync.core.due import Case, Decision, examine, is_active, judge, may_go_along
 from periodic_sync.core.ledger import Scope
@@ -24,6 +24,8 @@ MOST_OPEN_JOBS = 2000
 
 DUE = frozenset({Reason.DUE_REQUESTED, Reason.DUE_BULK, Reason.DUE_STALE, Reason.DUE_REGULAR})
 
+_HIGH = (Reason.DUE_REQUESTED, Reason.DUE_STALE)
+
 
 @dataclass(slots=True)
 class Counters:
@@ -35,6 +37,8 @@ class Counters:
     """Active ones only; never synced and in flight included."""
     due: int = 0
     """Due and not in flight, whatever they wait for."""
+    due_by_reason: Mapping[Reason, int] = field(default_factory=dict)
+    """These by their Due code, also where they are held."""
     in_flight: int = 0
     claimed: int = 0
     """Users in the plan's Jobs; those among them that are due are counted in `due` and by their Due code."""
@@ -151,6 +155,7 @@ def plan_for(population: Population, tick: Tick, cohorts: Cohorts | None) -> Pla
     jobs = _jobs(survey, allowed, tick)
     counters = survey.counters
     claimed = frozenset(user.record.user_id for job in jobs for batch in job.batches for user in batch.users)
+    counters.due_by_reason = {reason: counters.by_reason[reason] for reason in DUE}
     held = _hold_others(survey, claimed, tick)
     counters.claimed = len(claimed)
     return Plan(
@@ -164,6 +169,14 @@ def plan_for(population: Population, tick: Tick, cohorts: Cohorts | None) -> Pla
         unknown_users=survey.unknown_users,
         claimed=claimed,
     )
+
+
+def due_by_priority(due: int, by_reason: Mapping[Reason, int]) -> dict[Priority, int]:
+    """due: of all. by_reason: Due codes. Who is due by a request for many counts as Low, and so does whom a store has
+    counted without knowing the code yet: at most some of them are more urgent."""
+    high = min(due, sum(max(0, by_reason.get(reason, 0)) for reason in _HIGH))
+    medium = min(due - high, max(0, by_reason.get(Reason.DUE_REGULAR, 0)))
+    return {Priority.HIGH: high, Priority.MEDIUM: medium, Priority.LOW: due - high - medium}
 
 
 @dataclass(slots=True)

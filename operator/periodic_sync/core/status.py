@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from periodic_sync.api.names import Condition, Reason
+from periodic_sync.api.names import Condition, Priority, Reason
 from periodic_sync.api.reasons import ConditionReason
 from periodic_sync.core.ledger import Breaker, Ledger, Phase, Refusal
 
@@ -25,6 +25,7 @@ COUNTERS = frozenset(
         "activeUsers",
         "staleUsers",
         "dueUsers",
+        "dueUsersByPriority",
         "inFlightUsers",
         "skippedEntries",
         "activeJobs",
@@ -50,6 +51,7 @@ class Counts:
     next_due: int | None
     by_reason: Mapping[Reason, int] = field(default_factory=dict)
     """Every user under exactly one."""
+    due_by_priority: Mapping[Priority, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def fold(previous: Status, found: Findings) -> Status:
     if found.counts is not None:
         status |= _from_counts(found.counts, found)
     if not found.enabled:
-        status |= {"dueUsers": 0, "nextScheduledSync": None}
+        status |= {"dueUsers": 0, "dueUsersByPriority": _by_priority({}), "nextScheduledSync": None}
     if found.enabled and found.ledger is None:
         # What keeps it from being acted on must be seen to be about this spec; both fields, since together they say
         # whether the policy is switched off.
@@ -183,10 +185,15 @@ def _from_counts(counts: Counts, found: Findings) -> Status:
         "activeUsers": counts.active,
         "staleUsers": counts.stale,
         "dueUsers": counts.due,
+        "dueUsersByPriority": _by_priority(counts.due_by_priority),
         "inFlightUsers": counts.in_flight,
         "nextScheduledSync": _instant(counts.next_due),
         "skippedEntries": found.skipped,
     }
+
+
+def _by_priority(counts: Mapping[Priority, int]) -> dict[str, int]:
+    return {priority.value: counts.get(priority, 0) for priority in Priority}
 
 
 def _instant(milliseconds: int | None) -> str | None:

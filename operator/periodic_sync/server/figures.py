@@ -15,6 +15,8 @@ from periodic_sync.server.problems import no_such_policy
 FRESH_SECONDS = 2.0
 """So old figures may be: they are open to everyone, who must not be able to keep the API server busy."""
 
+_WAITING, _ACTIVE, _COMPLETED, _FAILED = range(4)
+
 Object = dict[str, Any]
 
 
@@ -72,21 +74,30 @@ def scheduler_stats(policies: Iterable[Object]) -> SchedulerStats:
 
 def queue_stats(policies: Iterable[Object], found: Iterable[Ledger]) -> QueueStats:
     waiting = delayed = 0
+    queues = {priority: [0, 0, 0, 0] for priority in Priority}
     for status in (body.get("status") or {} for body in policies):
         due, flying = status.get("dueUsers") or 0, status.get("inFlightUsers") or 0
         waiting += due
+        for priority, count in _waiting(due, status.get("dueUsersByPriority")).items():
+            queues[priority][_WAITING] += count
         if status.get("enabled"):
             delayed += max(0, (status.get("activeUsers") or 0) - due - flying)
-    queues = {priority: [0, 0, 0] for priority in Priority}
     for ledger in found:
         for job in ledger.jobs:
             for index in job.open:
-                queues[job.priorities[index]][0] += job.sizes[index]
+                queues[job.priorities[index]][_ACTIVE] += job.sizes[index]
         for priority in Priority:
-            queues[priority][1] += ledger.totals.synced.get(priority, 0)
-            queues[priority][2] += ledger.totals.failed.get(priority, 0)
+            queues[priority][_COMPLETED] += ledger.totals.synced.get(priority, 0)
+            queues[priority][_FAILED] += ledger.totals.failed.get(priority, 0)
     by_priority = {
-        p: Queue(active=active, completed=done, failed=failed) for p, (active, done, failed) in queues.items()
+        priority: Queue(
+            waiting=counts[_WAITING],
+            active=counts[_ACTIVE],
+            completed=counts[_COMPLETED],
+            failed=counts[_FAILED],
+            delayed=delayed if priority is Priority.MEDIUM else 0,
+        )
+        for priority, counts in queues.items()
     }
     return QueueStats(
         waiting=waiting,
@@ -96,6 +107,13 @@ def queue_stats(policies: Iterable[Object], found: Iterable[Ledger]) -> QueueSta
         delayed=delayed,
         by_priority=ByPriority(**{priority.value: queue for priority, queue in by_priority.items()}),
     )
+
+
+def _waiting(due: int, told: Mapping[str, int] | None) -> dict[Priority, int]:
+    """told: as the status has it; an operator of an earlier version has told nothing, and then all are medium."""
+    if told is None:
+        return {Priority.MEDIUM: due}
+    return {priority: told.get(priority.value, 0) for priority in Priority}
 
 
 def _chosen(policies: list[Object], wanted: tuple[str, str] | None) -> list[Object]:

@@ -141,11 +141,17 @@ class Health(Answer):
 
 
 class Queue(Answer):
-    """Users in batches that run, and how often users were synced and failed."""
+    """Users who wait, are in batches that run, or whose time has not come, and how often users were synced and failed.
 
+    Batches count by the most urgent user in them, users who wait by their own priority.
+    """
+
+    waiting: int
     active: int
     completed: int
     failed: int
+    delayed: int
+    """All under medium: by the clock they come due as regular."""
 
 
 class ByPriority(Answer):
