@@ -44,7 +44,10 @@ def crd(api_server: Path) -> None:
     """The CRD, applied as a person would, and ready to be used."""
     kubectl = Kubectl(api_server)
     kubectl("apply", "-f", str(CRD_FILE))
-    kubectl("wait", "--for=condition=Established", "crd/syncpolicies.sync.moonx.farm", "--timeout=30s")
+    # For a moment a new CRD has no conditions at all, which `kubectl wait` takes for an error.
+    eventually(
+        lambda: kubectl("wait", "--for=condition=Established", "crd/syncpolicies.sync.moonx.farm", "--timeout=30s")
+    )
     eventually(lambda: kubectl("get", "syncpolicies"))
 
 

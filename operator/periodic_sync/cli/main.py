@@ -18,6 +18,7 @@ from periodic_sync.cli import (
     purge,
     registering,
     server,
+    simulate,
     status,
     sync,
     users,
@@ -36,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for panel, commands in (
-    (LOOK, (status.status, users.users, why.why, plan.plan)),
+    (LOOK, (status.status, users.users, why.why, plan.plan, simulate.simulate)),
     (STEER, (sync.sync, pausing.pause, pausing.resume)),
     (USERS, (registering.register, registering.activity, registering.remove)),
     (USERS, (import_users.import_users, export.export, migrate.migrate, purge.purge)),

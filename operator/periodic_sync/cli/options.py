@@ -61,6 +61,18 @@ def checked_duration(text: str) -> str:
     return text
 
 
+def checked_instant(text: str | None) -> str | None:
+    """For options that are instants. Raises: BadParameter."""
+    from periodic_sync.stores.instants import parse_instant
+
+    try:
+        if text is not None:
+            parse_instant(text)
+    except ValueError:
+        raise typer.BadParameter("write RFC 3339, such as 2026-01-31T09:30:00Z or 2026-01-31T09:30:00+01:00") from None
+    return text
+
+
 Timeout = Annotated[
     str, typer.Option(callback=checked_duration, metavar="DURATION", help="How long to wait, such as 30s or 5m.")
 ]

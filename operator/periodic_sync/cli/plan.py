@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from periodic_sync.cli.errors import CommandError, told
-from periodic_sync.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat, PolicyName, RedisUrl
+from periodic_sync.cli.options import (
+    Context,
+    Kubeconfig,
+    Namespace,
+    Output,
+    OutputFormat,
+    PolicyName,
+    RedisUrl,
+    checked_instant,
+)
 from periodic_sync.cli.output import columns, printable, relative, show
 from periodic_sync.cli.reach import Reach, opened, sight
 
@@ -19,18 +28,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 500
 MOST_JOBS = 20
-
-
-def checked_instant(text: str | None) -> str | None:
-    """Raises: BadParameter."""
-    from periodic_sync.stores.instants import parse_instant
-
-    try:
-        if text is not None:
-            parse_instant(text)
-    except ValueError:
-        raise typer.BadParameter("write RFC 3339, such as 2026-01-31T09:30:00Z or 2026-01-31T09:30:00+01:00") from None
-    return text
 
 
 def plan(

@@ -4,6 +4,7 @@ import pytest
 
 from periodic_sync.api.durations import HOUR, MINUTE
 from periodic_sync.core.batch_files import read_batch_file
+from periodic_sync.kube.resources import CONFIG_MAPS, JOBS, SECRETS
 from periodic_sync.server.shown import instant
 from turns_support import NAME
 
@@ -160,8 +161,6 @@ async def test_a_plan_for_later_takes_the_batches_that_run_as_done(place: Place)
 async def stored(place: Place) -> object:
     """All that could be written, with what tells whether it was."""
     client, namespace = place.bench.client, place.bench.namespace
-    from periodic_sync.kube.resources import CONFIG_MAPS, JOBS
-
     found = [await client.list(kind, namespace, metadata_only=True) for kind in (CONFIG_MAPS, JOBS)]
     versions = [(it["metadata"]["name"], it["metadata"]["resourceVersion"]) for each in found for it in each]
     if place.redis is None:
@@ -179,8 +178,6 @@ async def test_through_another_way_to_redis_the_secret_is_not_needed(on_redis: P
     await place.bench.operator().turn()
     assert place.redis is not None
     url = place.redis.url
-    from periodic_sync.kube.resources import SECRETS
-
     await place.bench.client.delete(SECRETS, place.bench.namespace, "redis")
     without = await place.run(*command)
     assert "Secret" in without.out + without.err
@@ -189,3 +186,14 @@ async def test_through_another_way_to_redis_the_secret_is_not_needed(on_redis: P
     assert "Secret" not in done.out + done.err
     wrong = await place.run(*command, REDIS_URL=url.replace(PASSWORD, "not-" + PASSWORD))
     assert PASSWORD not in wrong.out + wrong.err
+
+
+async def test_a_policy_of_the_cluster_is_simulated_with_its_own_users(place: Place) -> None:
+    await place.apply()
+    await place.register("u1", "u2", inactive=["gone"])
+    before = await stored(place)
+    found = await place.json("simulate", NAME, "--hours", "2", "--set", "spec.batchSize=1")
+    assert await stored(place) == before
+    assert found["users"] == 3
+    assert [each["total"]["synced"] for each in found["variants"]] == [pytest.approx(24, abs=2)] * 2
+    assert found["variants"][1]["total"]["pods"] == pytest.approx(24, abs=2)
