@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from asyncio.subprocess import STDOUT, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,26 +20,40 @@ from operator_process import PATIENCE, environment, free_port
 from turns_support import until
 
 NAMESPACE, ACCOUNT, AUDIENCE = "periodic-sync", "periodic-sync-api", "periodic-sync"
-RBAC = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+RBAC = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 
 
-def install_account(api_server: Path, folder: Path) -> Path:
-    """The API's own account with the rights that ship. Returns: a kubeconfig with a token of it."""
-    kubectl = Kubectl(api_server, NAMESPACE)
+def install_account(
+    api_server: Path,
+    folder: Path,
+    *,
+    namespace: str = NAMESPACE,
+    components: Sequence[str] = ("api",),
+    suffix: str = "",
+) -> Path:
+    """The API's own account with the rights that ship. Returns: a kubeconfig with a token of it.
+
+    suffix: of the names, where others of that name are there already.
+    """
+    kubectl = Kubectl(api_server, namespace)
     overlay = folder / "api"
     overlay.mkdir()
-    component = {
-        "components": [str(Path("../" * len(overlay.parts[1:])) / ROOT.relative_to("/") / "deploy/kustomize/api")]
+    root = Path("../" * len(overlay.parts[1:])) / ROOT.relative_to("/") / "deploy/kustomize"
+    about = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": namespace,
+        "nameSuffix": suffix,
+        "components": [str(root / component) for component in components],
     }
-    about = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": NAMESPACE}
-    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(about | component))
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(about))
     done = subprocess.run([str(KUBECTL), "kustomize", overlay], capture_output=True, text=True, check=True)
     manifests = [item for item in yaml.safe_load_all(done.stdout) if item["kind"] in RBAC]
-    manifests.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    manifests.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     manifests.sort(key=lambda item: item["kind"] != "Namespace")
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests))
     config = yaml.safe_load(api_server.read_text())
-    token = kubectl("create", "token", ACCOUNT, "--duration=1h").strip()
+    token = kubectl("create", "token", ACCOUNT + suffix, "--duration=1h").strip()
     [context] = [each for each in config["contexts"] if each["name"] == config["current-context"]]
     config["users"] = [{"name": context["context"]["user"], "user": {"token": token}}]
     target = folder / "api-kubeconfig"

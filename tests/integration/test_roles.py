@@ -104,3 +104,9 @@ def test_policies_follow_the_roles_that_people_have(
     eventually(aggregated)
     assert may(kubectl, "person", "create syncpolicies.sync.moonx.farm") == writes
     assert not may(kubectl, "person", "patch syncpolicies.sync.moonx.farm --subresource=status")
+
+
+@pytest.mark.parametrize("name", ["operator", "api"])
+def test_network_policies_are_what_the_api_server_takes(roles: None, kubectl: Kubectl, name: str) -> None:
+    file = ROOT / "deploy" / "kustomize" / "network-policy" / f"{name}.yaml"
+    kubectl.within("periodic-sync")("apply", "--server-side", "--dry-run=server", "-f", str(file))

@@ -1,5 +1,6 @@
 """The manifests as `kubectl apply -k` would send them, and the locks of what goes into the image."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -174,3 +175,70 @@ def test_roles_of_callers_grant_subresources_only_and_nothing_that_kubernetes_it
     rules = of_api("ClusterRole", f"periodic-sync-{role}")["rules"]
     resources = {resource for rule in rules for resource in rule["resources"]}
     assert resources <= {f"syncpolicies/{name}" for name in ("users", "activity", "sync", "tokens", "why")}
+
+
+def overlay(*components: str, namespace: str = "periodic-sync") -> list[dict[str, Any]]:
+    """These components in a kustomization, as a person would list them."""
+    folder = ROOT / ".build" / f"overlay-{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "kustomization.yaml"
+    named = [f"../../deploy/kustomize/{name}" for name in components]
+    try:
+        file.write_text(yaml.safe_dump({"namespace": namespace, "components": named}))
+        done = subprocess.run([str(KUBECTL), "kustomize", folder], capture_output=True, text=True, check=True)
+    finally:
+        file.unlink()
+        folder.rmdir()
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_narrowed_to_a_namespace_the_http_api_has_the_same_rights_and_only_the_reviews_everywhere() -> None:
+    found = {
+        (item["kind"], item["metadata"]["name"]): item for item in overlay("api", "api-one-namespace", namespace="shop")
+    }
+    role, everywhere = found["Role", "periodic-sync-api"], found["ClusterRole", "periodic-sync-api"]
+    assert role["metadata"]["namespace"] == "shop"
+    assert {resource for _, resource, _ in rights(everywhere["rules"])} == {"tokenreviews", "subjectaccessreviews"}
+    assert rights(role["rules"]) | rights(everywhere["rules"]) == rights(of_api("ClusterRole")["rules"])
+    for kind in ("RoleBinding", "ClusterRoleBinding"):
+        [account] = found[kind, "periodic-sync-api"]["subjects"]
+        assert (account["name"], account["namespace"]) == ("periodic-sync-api", "shop")
+    deployment = found["Deployment", "periodic-sync-api"]
+    [server] = deployment["spec"]["template"]["spec"]["containers"]
+    assert deployment["metadata"]["namespace"] == "shop"
+    assert parsed(server_command, server["args"][1:])["namespace"] == "$(POD_NAMESPACE)"
+    assert server["env"] == [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}]
+
+
+NETWORK_POLICIES = [item for item in overlay("network-policy") if item["kind"] == "NetworkPolicy"]
+
+
+@pytest.mark.parametrize("policy", NETWORK_POLICIES, ids=lambda policy: policy["metadata"]["name"])
+def test_a_network_policy_is_for_the_pods_that_there_are_and_opens_each_of_their_ports(policy: dict[str, Any]) -> None:
+    name, spec = policy["metadata"]["name"], policy["spec"]
+    pod = (the("Deployment", name) if name == "periodic-sync" else of_api("Deployment"))["spec"]["template"]
+    assert spec["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+    [container] = pod["spec"]["containers"]
+    opened = {port["port"] for rule in spec["ingress"] for port in rule["ports"]}
+    assert opened == {port["name"] for port in container["ports"]}
+
+
+def test_network_policies_open_figures_to_the_monitoring_alone_and_the_way_out_to_what_is_needed() -> None:
+    assert {policy["metadata"]["name"] for policy in NETWORK_POLICIES} == {"periodic-sync", "periodic-sync-api"}
+    for policy in NETWORK_POLICIES:
+        rules = policy["spec"]["ingress"]
+        open_to_all = {port["port"] for rule in rules if "from" not in rule for port in rule["ports"]}
+        assert open_to_all <= {"https"}
+        out = {(port["port"], port["protocol"]) for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        assert out == {(53, "UDP"), *((port, "TCP") for port in (53, 443, 6443, 6379, 26379))}
