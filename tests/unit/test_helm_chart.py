@@ -13,7 +13,12 @@ from cluster_support import KUBECTL, ROOT
 HELM = Path(sys.executable).with_name("helm")
 CHART = ROOT / "deploy/helm/periodic-sync"
 NAMESPACE = "periodic-sync"
-ALL_OF_IT = ("api.enabled=true", "monitoring.podMonitor=true", "monitoring.rules=true", "monitoring.dashboard=true")
+ALL_OF_IT = (
+    "api.enabled=true",
+    "networkPolicies.enabled=true",
+    *(f"monitoring.{part}=true" for part in ("podMonitor", "rules", "dashboard")),
+)
+COMPONENTS = ("deploy/kustomize/api", "deploy/kustomize/network-policy", "deploy/monitoring")
 
 Key = tuple[str, str, str]
 Objects = dict[Key, dict[str, Any]]
@@ -39,12 +44,12 @@ def by_name(text: str) -> Objects:
 
 
 def kustomized(folder: Path) -> Objects:
-    """deploy/kustomize with its components for the API and for monitoring."""
+    """deploy/kustomize with its components."""
     folder.joinpath("kustomization.yaml").write_text(
         yaml.safe_dump(
             {
                 "resources": [relative(folder, "deploy/kustomize")],
-                "components": [relative(folder, "deploy/kustomize/api"), relative(folder, "deploy/monitoring")],
+                "components": [relative(folder, component) for component in COMPONENTS],
             }
         )
     )
