@@ -3,6 +3,7 @@ the operator logs all it can, workers fail in every way, and callers send what t
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +170,7 @@ def _call_as_careless_callers_do(cage: Cage) -> None:
 def _everything(cage: Cage) -> Iterator[tuple[str, ...]]:
     """Places, what can be read there, and which canaries may be."""
     yield from _processes(cage)
-    yield from (("an answer", refusal) for refusal in cage.refusals)
+    yield from ((f"an answer: {refusal}", refusal) for refusal in cage.refusals)
     yield from _objects(cage.scene)
     yield from _kept(cage.scene, cage.canaries)
 
@@ -182,9 +183,8 @@ def _processes(cage: Cage) -> Iterator[tuple[str, str]]:
     yield "the HTTP API's log", cage.http.log()
     yield "the HTTP API's metrics", cage.http("GET", "/metrics", token=cage.http.token("nobody")).text
     yield "the HTTP API's health", cage.http("GET", "/health").text
-    for worker in cage.scene.witness.pods.present():
-        if not _is_own(worker.body):
-            yield f"log of pod {worker.name}", _log(cage.scene, worker.name)
+    for name, log in _logs_of_built_in_workers(cage.scene).items():
+        yield f"log of pod {name}", log
 
 
 def _objects(scene: Scene) -> Iterator[tuple[str, str]]:
@@ -223,11 +223,15 @@ def _without_own_words(pod: Object) -> Object:
     return shown
 
 
-def _log(scene: Scene, pod: str) -> str:
-    try:
-        return scene.api.text(f"/api/v1/namespaces/{scene.namespace}/pods/{pod}/log")
-    except NotThereError:
-        return ""
+def _logs_of_built_in_workers(scene: Scene) -> dict[str, str]:
+    """By the pod's name, of those that have ended and are still there."""
+    logs: dict[str, str] = {}
+    for pod in scene.witness.pods.present():
+        states = [container["state"] for container in pod.body["status"].get("containerStatuses", ())]
+        if not _is_own(pod.body) and states and all("terminated" in state for state in states):
+            with suppress(NotThereError):
+                logs[pod.name] = scene.api.text(f"/api/v1/namespaces/{scene.namespace}/pods/{pod.name}/log")
+    return logs
 
 
 def _assert_canaries_live(cage: Cage) -> None:
@@ -241,9 +245,9 @@ def _assert_canaries_live(cage: Cage) -> None:
     logged = [line for pod in cage.operator.ready_pods() for line in cage.operator.log_of(pod)]
     assert {"debug", "warning"} <= {line["level"] for line in logged}
     assert any(line["level"] == "debug" for line in map(json.loads, cage.http.log().splitlines()))
-    pods = [_log(scene, each.name) for each in scene.witness.pods.present() if not _is_own(each.body)]
-    assert sum("HTTP 422" in log for log in pods) >= 2
-    assert sum("no connection" in log for log in pods) >= 2
+    logs = _logs_of_built_in_workers(scene).values()
+    assert sum("HTTP 422" in log for log in logs) >= 2
+    assert sum("no connection" in log for log in logs) >= 2
 
 
 def _assert_told_of_users(cage: Cage) -> None:

@@ -74,6 +74,17 @@ async def test_an_accepted_token_is_asked_about_once_a_minute_and_an_allowed_rig
         assert len(gate.kubernetes.asked) == asked, second
 
 
+async def test_a_refusal_names_what_is_missing_and_never_a_wallet_in_the_place_of_a_name() -> None:
+    access = Gate().access
+    with pytest.raises(Problem, match=r'may not get syncpolicies/users .* of "portfolios" in namespace "shop"'):
+        await access.check(ADA, GET)
+    wallet = "0x52908400098527886e0f7030069857d2e4169ee7"
+    for act in (GET._replace(namespace=wallet), GET._replace(policy=wallet)):
+        with pytest.raises(Problem) as raised:
+            await access.check(ADA, act)
+        assert wallet not in raised.value.detail
+
+
 async def test_a_denied_right_is_asked_about_again_after_half_a_minute() -> None:
     gate = Gate()
     assert await gate.enter() == "Forbidden"

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
+from periodic_sync.api.wallets import shown_id
 from periodic_sync.kube.answers import Answers
 from periodic_sync.server.problems import Problem
 from periodic_sync.server.rates import Rates
@@ -172,7 +173,8 @@ def _not_accepted() -> Problem:
 
 
 def _forbidden(caller: Caller, act: Act) -> Problem:
-    whom = f'"{act.policy}" in namespace "{act.namespace}"' if act.policy else act.namespace or "all namespaces"
+    policy, namespace = shown_id(act.policy), shown_id(act.namespace)  # in an address a wallet may stand for either
+    whom = f'"{policy}" in namespace "{namespace}"' if policy else namespace or "all namespaces"
     what = act.resource if act.is_path else f"{act.resource} (sync.moonx.farm) of {whom}"
     return Problem(
         403,
