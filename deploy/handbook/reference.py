@@ -4,11 +4,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from handbook import http_routes, reasons, syncpolicy
+from handbook import cli, http_routes, reasons, syncpolicy
 
 ROOT = Path(__file__).resolve().parents[2]
 
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/reference/cli.md": cli.render,
     "docs/reference/http-routes.md": http_routes.render,
     "docs/reference/reasons.md": reasons.render,
     "docs/reference/syncpolicy.md": syncpolicy.render,

@@ -107,6 +107,13 @@ def test_a_policy_that_is_in_trouble_says_so_first() -> None:
     )
 
 
+def test_without_a_look_at_the_users_who_waits_is_what_the_operator_said() -> None:
+    seen = Overview(body(dueUsersByPriority={"high": 1, "medium": 20, "low": 0}), NOON)
+    assert [seen.queue(priority).waiting for priority in Priority] == [1, 20, 0]
+    seen.waiting = Waiting({HIGH: 0, MEDIUM: 3, LOW: 0})
+    assert seen.queue(MEDIUM).waiting == 3
+
+
 def test_several_policies_are_one_tree_and_none_is_a_sentence() -> None:
     paused = Overview(body(enabled=False), NOON)
     assert drawn([paused, busy()]).startswith("2 policies\n├── shop/portfolios  paused, not ready (no word from the")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster_support import ROOT
-from handbook import http_routes, log_lines, reasons, syncpolicy
+from handbook import cli, http_routes, log_lines, reasons, syncpolicy
 from handbook.markdown import COMMAND, text
 from handbook.reference import PAGES
 from periodic_sync.api.crd import build_crd
@@ -65,3 +65,18 @@ def test_every_route_is_told_with_its_right() -> None:
     assert len(routes) > 10
     for method, path in routes:
         assert f"## {method.upper()} {path.replace(http_routes.PREFIX, '…')}\n" in page
+
+
+def test_every_command_is_told_with_all_its_options() -> None:
+    page = cli.render()
+    assert len(cli.commands()) > 10
+    for name, command in cli.commands().items():
+        section = page.partition(f"\n### {name}\n")[2].partition("\n### ")[0]
+        assert section, name
+        for param in command.params:
+            assert all(f"`{option}" in section for option in param.opts if option.startswith("-")), (name, param.opts)
+
+
+def test_every_argument_and_option_has_a_help_text() -> None:
+    without = {(name, param.name) for name, each in cli.commands().items() for param in each.params if not param.help}
+    assert without == set()

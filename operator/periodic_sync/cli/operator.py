@@ -26,8 +26,8 @@ def operator(
     lease_namespace: Annotated[
         str | None, typer.Option(help="Namespace of the Lease. By default $POD_NAMESPACE, else that of --namespace.")
     ] = None,
-    log_format: Annotated[LogFormat, typer.Option()] = LogFormat.JSON,
-    log_level: Annotated[LogLevel, typer.Option()] = LogLevel.INFO,
+    log_format: Annotated[LogFormat, typer.Option(help="JSON for programs, text for people.")] = LogFormat.JSON,
+    log_level: Annotated[LogLevel, typer.Option(help="From which level on.")] = LogLevel.INFO,
 ) -> None:
     """Run the operator until SIGTERM."""
     end_on_sigterm()

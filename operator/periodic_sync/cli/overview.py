@@ -22,7 +22,7 @@ MOST_TROUBLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Users of one priority. waiting: None where they were not looked at."""
+    """Users of one priority. waiting: None where that is not known."""
 
     waiting: int | None
     in_flight: int
@@ -65,8 +65,10 @@ class Overview:
             job.sizes[index] for job in self.ledger.jobs for index in job.open if job.priorities[index] is priority
         )
         totals = self.ledger.totals
+        told = self.status.get("dueUsersByPriority") or {}
         return Queue(
-            None if self.waiting is None else self.waiting.by_priority[priority],
+            # As the operator last said where the users were not looked at.
+            told.get(priority.value) if self.waiting is None else self.waiting.by_priority[priority],
             sum(sizes),
             totals.synced.get(priority, 0),
             totals.failed.get(priority, 0),

@@ -33,11 +33,11 @@ def server(
     requests_per_second: Annotated[
         float, typer.Option(help="With one token; twice that at once.", rich_help_panel=LIMITS)
     ] = 1000.0,
-    max_body_bytes: Annotated[int, typer.Option(rich_help_panel=LIMITS)] = 256 * 1024,
-    max_connections: Annotated[int, typer.Option(rich_help_panel=LIMITS)] = 1000,
+    max_body_bytes: Annotated[int, typer.Option(help="Of one request.", rich_help_panel=LIMITS)] = 256 * 1024,
+    max_connections: Annotated[int, typer.Option(help="At once.", rich_help_panel=LIMITS)] = 1000,
     request_timeout: Annotated[float, typer.Option(help="Seconds.", rich_help_panel=LIMITS)] = 30.0,
-    log_format: Annotated[LogFormat, typer.Option()] = LogFormat.JSON,
-    log_level: Annotated[LogLevel, typer.Option()] = LogLevel.INFO,
+    log_format: Annotated[LogFormat, typer.Option(help="JSON for programs, text for people.")] = LogFormat.JSON,
+    log_level: Annotated[LogLevel, typer.Option(help="From which level on.")] = LogLevel.INFO,
 ) -> None:
     """Serve the HTTP API until SIGTERM."""
     check_transport(tls_cert_file, tls_key_file, insecure_http)
