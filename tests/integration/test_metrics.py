@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from kubelet import End
 from operator_process import OperatorProcess
 from periodic_sync.kube.resources import SYNC_POLICIES
 from periodic_sync.telemetry import definitions
+from periodic_sync.worker.calls import OK, RETRYABLE, Calls
+from periodic_sync.worker.results import with_calls
 from scraping import Scrape
 from turns_support import INTERVAL, NAME, Bench, until
 
@@ -91,6 +94,30 @@ async def nothing_personal(operator: OperatorProcess, told: Scrape) -> None:
     names = {labels_of for each in definitions.ALL for labels_of in each.series}
     own = {line.split("{")[0].split(" ")[0] for line in told.text.splitlines() if line.startswith("periodic_sync_")}
     assert own <= names
+
+
+def tells_of_calls(users: list[str]) -> End:
+    """A worker that tells of its calls, save of those of a single user, as one's own image may."""
+    calls = Calls()
+    for _ in users:
+        calls.add(RETRYABLE, 0.2, is_retry=False)
+        calls.add(OK, 1.5, is_retry=True)
+    return End(message=with_calls("", calls.told()) if len(users) > 1 else "")
+
+
+async def test_calls_of_workers_are_told_where_they_tell_of_them(
+    operators: list[OperatorProcess], bench: Bench
+) -> None:
+    bench.kubelet.worker = tells_of_calls
+    await bench.register(active=USERS)
+    await bench.apply(BATCH)
+    await started(operators[0], bench)
+    await synced(bench, 3)
+    told = await scraped_until(operators[0], "periodic_sync_worker_retries_total", 2)
+    name = "periodic_sync_worker_call_duration_seconds"
+    assert told.nonzero(f"{name}_count", "outcome", policy=NAME) == {"ok": 2, "retryable": 2}
+    assert told.nonzero(f"{name}_sum", "outcome", policy=NAME) == {"ok": 3, "retryable": 0.4}
+    assert told.nonzero("periodic_sync_batches_total", "result", policy=NAME) == {"succeeded": 2}
 
 
 async def test_a_lag_is_told_by_whoever_sees_the_end(operators: list[OperatorProcess], bench: Bench) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from periodic_sync.core.calls import CallOutcome, read_calls
 from worker_support import Service, running_service
 
 SOURCE = Path(__file__).parents[2] / "operator"
@@ -69,7 +70,10 @@ def pod(tmp_path: Path, service: Service) -> Pod:
 async def test_all_synced_is_exit_0_and_one_summary_line(pod: Pod, service: Service) -> None:
     ids = pod.write_batch(3)
     code, out, err = await pod.run()
-    assert (code, err, pod.message.exists()) == (0, "", False)
+    assert (code, err) == (0, "")
+    calls = read_calls(pod.message.read_text())
+    assert calls is not None
+    assert (calls.retries, sum(calls.by_outcome[CallOutcome.OK].counts)) == (0, 3)
     assert service.users == ids
     (line,) = map(json.loads, out.splitlines())
     assert (line["message"], line["users"], line["synced"], line["failed"]) == ("batch done", 3, 3, 0)

@@ -6,6 +6,7 @@ import pytest
 
 from periodic_sync.api.durations import MINUTE, SECOND
 from periodic_sync.api.names import Priority, Reason
+from periodic_sync.core.calls import CallOutcome, Calls, Durations
 from periodic_sync.core.landed import BatchEnd, BatchResult, Lag
 from periodic_sync.core.ledger import Breaker, Ledger, OpenJob, Refusal
 from periodic_sync.core.objects import PolicyRef
@@ -118,10 +119,27 @@ def test_counters_of_a_policy_begin_at_zero() -> None:
     assert scraped(metrics).value("periodic_sync_user_syncs_total", priority="low", result="returned") == 0
 
 
+SLOW = Durations((1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2), 130.5)
+CALLS = Calls(3, {CallOutcome.OK: SLOW, CallOutcome.REFUSED: Durations((4, *[0] * 10), 0.1)})
+
+
+def test_calls_of_workers_add_up_in_one_histogram() -> None:
+    metrics = Metrics()
+    for policy in (FIRST, FIRST, OTHER):
+        metrics.policy(policy).batch_ended(BatchEnd(Priority.LOW, BatchResult.SUCCEEDED, 1, 0, 0, 1, calls=CALLS))
+    told, name = scraped(metrics), "periodic_sync_worker_call_duration_seconds"
+    assert told.value("periodic_sync_worker_retries_total", policy="portfolios") == 6
+    assert told.nonzero(f"{name}_count", "outcome", policy="portfolios") == {"ok": 6, "refused": 8}
+    assert told.value(f"{name}_sum", policy="portfolios", outcome="ok") == 261
+    buckets = {labels["le"]: count for labels, count in told.series(f"{name}_bucket", policy="prices", outcome="ok")}
+    assert (buckets["0.05"], buckets["60.0"], buckets["+Inf"]) == (1, 1, 3)
+
+
 LATE: list[Callable[[PolicyMetrics], None]] = [
     lambda policy: policy.found(FINDINGS),
     lambda policy: policy.turn_ended(TurnOutcome.OK, 1),
     lambda policy: policy.batch_ended(BatchEnd(Priority.HIGH, BatchResult.FAILED, 0, 1, 0, 1)),
+    lambda policy: policy.batch_ended(BatchEnd(Priority.HIGH, BatchResult.FAILED, 0, 1, 0, 1, calls=CALLS)),
     lambda policy: policy.close(),
 ]
 

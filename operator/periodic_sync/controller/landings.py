@@ -9,11 +9,12 @@ from periodic_sync.controller.sight import Sight
 from periodic_sync.controller.users import Users
 from periodic_sync.core import transitions
 from periodic_sync.core.batch_files import BatchFile
+from periodic_sync.core.calls import Calls
 from periodic_sync.core.landed import Lag, batch_end, lags_of
 from periodic_sync.core.ledger import Ledger, OpenJob, Phase
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.outcomes import Outcome
-from periodic_sync.core.results import End, Judgement, end_of, judge, outcomes, tally
+from periodic_sync.core.results import End, Judgement, calls_of, end_of, judge, outcomes, tally
 from periodic_sync.core.transitions import Tally
 from periodic_sync.core.users import UserState
 from periodic_sync.telemetry.protocol import PolicyTelemetry
@@ -32,6 +33,7 @@ class _Landing:
     tally: Tally
     judgement: Judgement
     lags: tuple[Lag, ...] = ()
+    calls: Calls | None = None
 
 
 class Landings:
@@ -77,7 +79,8 @@ class Landings:
         for index in indexes:
             landing = self._landed[job.name, index]
             priority, size, took = job.priorities[index], job.sizes[index], now - job.claimed_at
-            self._telemetry.batch_ended(batch_end(priority, size, landing.tally, took=took, lags=landing.lags))
+            end = batch_end(priority, size, landing.tally, took=took, lags=landing.lags, calls=landing.calls)
+            self._telemetry.batch_ended(end)
             where = {"policy": f"{self._policy.namespace}/{self._policy.name}", "batch": f"{job.name}-{index}"}
             log.info(
                 "batch done",
@@ -112,9 +115,12 @@ def _judge(job: OpenJob, index: int, file: BatchFile | None, sight: Sight, state
     if file is None:
         return _without_file(job, index, end)
     batch = file.batches[index]
-    judgement = judge(batch.users, end, [pod for pod in sight.pods_of(job.name) if pod.index == index])
+    pods = [pod for pod in sight.pods_of(job.name) if pod.index == index]
+    judgement = judge(batch.users, end, pods)
     ended = outcomes(file, index, judgement.verdict, ended_at=sight.now)
-    return _Landing(ended, tally(batch, judgement.verdict, ended, states), judgement, lags_of(batch, ended))
+    return _Landing(
+        ended, tally(batch, judgement.verdict, ended, states), judgement, lags_of(batch, ended), calls_of(pods)
+    )
 
 
 def _without_file(job: OpenJob, index: int, end: End) -> _Landing:

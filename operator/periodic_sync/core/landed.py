@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from periodic_sync.api.names import Priority
 from periodic_sync.core.batch_files import Batch
+from periodic_sync.core.calls import Calls
 from periodic_sync.core.outcomes import Ending, Outcome
 from periodic_sync.core.transitions import Tally
 
@@ -45,9 +46,13 @@ class BatchEnd:
     returned: int
     took: int
     lags: tuple[Lag, ...] = ()
+    calls: Calls | None = None
+    """None: the worker told nothing of them."""
 
 
-def batch_end(priority: Priority, size: int, tally: Tally, *, took: int, lags: tuple[Lag, ...]) -> BatchEnd:
+def batch_end(
+    priority: Priority, size: int, tally: Tally, *, took: int, lags: tuple[Lag, ...], calls: Calls | None = None
+) -> BatchEnd:
     """`size`: users in it."""
     is_returned = not (tally.synced or tally.failed)
     return BatchEnd(
@@ -58,6 +63,7 @@ def batch_end(priority: Priority, size: int, tally: Tally, *, took: int, lags: t
         returned=size if is_returned else 0,
         took=max(0, took),
         lags=lags,
+        calls=calls,
     )
 
 

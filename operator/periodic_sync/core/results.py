@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from periodic_sync.api.wallets import hide_wallets, holds_wallet
 from periodic_sync.core.batch_files import Batch, BatchFile, BatchUser
+from periodic_sync.core.calls import Calls, read_calls
 from periodic_sync.core.indexes import parse_indexes
 from periodic_sync.core.outcomes import (
     FAILED_UNEXPLAINED,
@@ -97,6 +98,12 @@ def _telling(pods: Iterable[PodView]) -> PodView | None:
         return tells, (pod.worker_exit.finished_at or 0) if pod.worker_exit else 0, pod.name
 
     return max(pods, key=weight, default=None)
+
+
+def calls_of(pods: Iterable[PodView]) -> Calls | None:
+    """How the calls of an index went, as its pod tells it; None where it doesn't."""
+    pod = _telling(pods)
+    return read_calls(pod.worker_exit.message) if pod is not None and pod.worker_exit is not None else None
 
 
 def _judge_exit(users: Sequence[BatchUser], end: Exit) -> Judgement:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from periodic_sync.api.names import Priority, Reason
+from periodic_sync.core.calls import BOUNDS, CallOutcome
 from periodic_sync.core.landed import BatchResult
 from periodic_sync.core.status import READY_REASONS
 from periodic_sync.telemetry.protocol import StoreOperation, TurnOutcome
@@ -27,6 +28,8 @@ class Definition:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    is_merged: bool = False
+    """Of a histogram: somebody else has sorted the values into its buckets."""
 
     @property
     def is_of_a_policy(self) -> bool:
@@ -167,6 +170,16 @@ USER_SYNCS = counter(
     "priority",
     "result",
 )
+WORKER_CALLS = Definition(
+    "periodic_sync_worker_call_duration_seconds",
+    Kind.HISTOGRAM,
+    "How long calls of the built-in worker to the sync service took, by what they came to, counted when their batch "
+    "ended. Workers of one's own have none.",
+    (*_OWNER, "outcome"),
+    BOUNDS,
+    is_merged=True,
+)
+WORKER_RETRIES = counter("worker_retries", "Of these calls those that were further attempts for a user.", *_OWNER)
 TURNS = counter("turns", "Turns of the policy's loop, by how they ended.", *_OWNER, "outcome")
 TURN_DURATION = histogram("turn_duration", _TURNS, "How long turns took, however they ended.", *_OWNER)
 
@@ -174,6 +187,7 @@ _NARROWER: Mapping[tuple[str, str], tuple[str, ...]] = {
     (USER_SYNCS.name, "result"): USER_RESULTS,
     (DUE_LAG.name, "priority"): DUE_PRIORITIES,
     (CLAIM_LAG.name, "priority"): DUE_PRIORITIES,
+    (WORKER_CALLS.name, "outcome"): tuple(CallOutcome),
 }
 
 

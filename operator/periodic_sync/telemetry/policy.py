@@ -7,10 +7,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from periodic_sync.api.durations import SECOND
 from periodic_sync.api.names import Priority, Reason
+from periodic_sync.core.calls import Calls
 from periodic_sync.core.landed import BatchEnd, BatchResult
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.status import READY_REASONS, Counts, Findings, ready_reason
 from periodic_sync.telemetry import definitions as d
+from periodic_sync.telemetry.merged import MergedHistogram
 from periodic_sync.telemetry.protocol import StoreOperation, TurnOutcome
 
 
@@ -22,6 +24,8 @@ class Registered(Protocol):
     def counter(self, definition: d.Definition) -> Counter: ...
 
     def histogram(self, definition: d.Definition) -> Histogram: ...
+
+    def merged(self, definition: d.Definition) -> MergedHistogram: ...
 
     def forget(self, policy: PolicyRef) -> None: ...
 
@@ -43,6 +47,7 @@ class PolicyMetrics:
         self._claim_lag = {each: self._histogram(d.CLAIM_LAG, each) for each in d.DUE_PRIORITIES}
         self._duration = {each: self._histogram(d.BATCH_DURATION, each) for each in Priority}
         self._batches = {(each, end): self._counter(d.BATCHES, each, end) for each in Priority for end in BatchResult}
+        self._retries = self._counter(d.WORKER_RETRIES)
         self._syncs = {
             (each, end): self._counter(d.USER_SYNCS, each, end) for each in Priority for end in d.USER_RESULTS
         }
@@ -91,9 +96,19 @@ class PolicyMetrics:
         self._duration[end.priority].observe(end.took / SECOND)
         for result, users in zip(d.USER_RESULTS, (end.synced, end.failed, end.returned), strict=True):
             self._syncs[end.priority, result].inc(users)
+        if end.calls is not None:
+            self._count_calls(end.calls)
         for lag in end.lags:
             self._due_lag[lag.priority].observe(lag.to_end / SECOND)
             self._claim_lag[lag.priority].observe(lag.to_claim / SECOND)
+
+    def _count_calls(self, calls: Calls) -> None:
+        if self._is_closed:
+            return
+        self._retries.inc(calls.retries)
+        for outcome, durations in calls.by_outcome.items():
+            labels = *self._owner, outcome.value
+            self._registered.merged(d.WORKER_CALLS).add(labels, durations.counts, durations.seconds)
 
     def store_asked(self, store: str, operation: StoreOperation, seconds: float, is_answered: bool) -> None:
         """See `PolicyTelemetry`."""

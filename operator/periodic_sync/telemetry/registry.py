@@ -8,11 +8,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
 
 from periodic_sync.telemetry.definitions import Definition, Kind
+from periodic_sync.telemetry.merged import MergedHistogram
 
 Expose = Callable[[str], tuple[bytes, str]]
 """From a scrape's Accept header to the answer and its content type."""
 
-M = TypeVar("M", bound=MetricWrapperBase)
+M = TypeVar("M", bound="MetricWrapperBase | MergedHistogram")
 
 
 class Registered:
@@ -21,7 +22,9 @@ class Registered:
     def __init__(self, definitions: Iterable[Definition]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.made = {each.name: _make(each, self.registry) for each in definitions}
+        self.made: dict[str, MetricWrapperBase | MergedHistogram] = {
+            each.name: _make(each, self.registry) for each in definitions
+        }
 
     def gauge(self, definition: Definition) -> Gauge:
         return self._get(definition, Gauge)
@@ -31,6 +34,9 @@ class Registered:
 
     def histogram(self, definition: Definition) -> Histogram:
         return self._get(definition, Histogram)
+
+    def merged(self, definition: Definition) -> MergedHistogram:
+        return self._get(definition, MergedHistogram)
 
     def _get(self, definition: Definition, kind: type[M]) -> M:
         made = self.made[definition.name]
@@ -44,8 +50,12 @@ class Registered:
         return encode(self.registry), content_type
 
 
-def _make(definition: Definition, registry: CollectorRegistry) -> MetricWrapperBase:
+def _make(definition: Definition, registry: CollectorRegistry) -> MetricWrapperBase | MergedHistogram:
     about = definition.name, definition.help, definition.labels
+    if definition.is_merged:
+        merged = MergedHistogram(*about, definition.buckets)
+        registry.register(merged)
+        return merged
     if definition.kind is Kind.HISTOGRAM:
         return Histogram(*about, buckets=definition.buckets, registry=registry)
     return (Counter if definition.kind is Kind.COUNTER else Gauge)(*about, registry=registry)

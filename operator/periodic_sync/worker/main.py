@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.request import getproxies_environment
 
 import aiohttp
@@ -16,7 +17,7 @@ from periodic_sync.worker.backoff import TimeLimit, time_limit
 from periodic_sync.worker.batch import Batch, BatchError, parse_batch
 from periodic_sync.worker.log import Log
 from periodic_sync.worker.pace import Clock, Stop
-from periodic_sync.worker.results import Failure, termination_message
+from periodic_sync.worker.results import CALLS_ROOM, Failure, termination_message, with_calls
 from periodic_sync.worker.run import Run
 from periodic_sync.worker.settings import HttpSettings, Settings, SettingsError, read_settings
 
@@ -48,9 +49,12 @@ def main(environment: Mapping[str, str] | None = None) -> int:
         failures = {at: Failure(user.public_id, f"bad set-up: {error}") for at, user in enumerate(batch.users)}
         return _give_up(message_file, termination_message(failures), str(error))
     log = Log(Clock().wall, policy=batch.policy, namespace=batch.namespace, batch=batch.batch)
-    failures = asyncio.run(_run(batch, settings, _time_limit(settings, file), log))
+    failures, calls = asyncio.run(_run(batch, settings, _time_limit(settings, file), log))
     if failures:
-        return SOME_FAILED if _write_message(message_file, termination_message(failures)) else BAD_SET_UP
+        message = with_calls(termination_message(failures, room=CALLS_ROOM), calls)
+        return SOME_FAILED if _write_message(message_file, message) else BAD_SET_UP
+    if calls:
+        _write_message(message_file, with_calls("", calls))  # without it everyone is synced all the same
     return ALL_SYNCED
 
 
@@ -97,14 +101,19 @@ def _time_limit(settings: Settings, batch_file: Path) -> TimeLimit:
     return time_limit(settings.deadline, now=clock.monotonic(), wall=clock.wall(), pod_started=pod_started)
 
 
-async def _run(batch: Batch, settings: Settings, limit: TimeLimit, log: Log) -> dict[int, Failure]:
+async def _run(
+    batch: Batch, settings: Settings, limit: TimeLimit, log: Log
+) -> tuple[dict[int, Failure], dict[str, Any]]:
+    """Returns: who failed, by position, and how the calls went."""
     clock = Clock()
     stop = Stop(clock)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.request)
     started = clock.monotonic()
     async with open_session(settings) as session:
-        failures = await Run(batch, settings.http, session, limit=limit, clock=clock, stop=stop, log=log).sync()
+        run = Run(batch, settings.http, session, limit=limit, clock=clock, stop=stop, log=log)
+        failures = await run.sync()
+    calls = run.calls.told()
     log.info(
         "batch done",
         users=len(batch.users),
@@ -112,8 +121,9 @@ async def _run(batch: Batch, settings: Settings, limit: TimeLimit, log: Log) -> 
         failed=len(failures),
         seconds=round(clock.monotonic() - started, 3),
         interrupted=stop.requested,
+        calls=calls,
     )
-    return failures
+    return failures, calls
 
 
 def open_session(settings: Settings) -> aiohttp.ClientSession:

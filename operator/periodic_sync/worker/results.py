@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 MESSAGE_LIMIT = 4096  # bytes; the kubelet cuts off what is longer, and cut JSON would blame the whole batch
+CALLS_ROOM = 400  # kept for how the calls went, of which there are three kinds
 REASON_LIMIT = 80
 
 
@@ -36,10 +37,11 @@ def compress_indexes(positions: Iterable[int]) -> str:
     return ",".join(parts)
 
 
-def termination_message(failures: Mapping[int, Failure], limit: int = MESSAGE_LIMIT) -> str:
+def termination_message(failures: Mapping[int, Failure], limit: int = MESSAGE_LIMIT, *, room: int = 0) -> str:
     """The message for those who failed, by position in the batch: ASCII JSON of at most `limit` bytes.
 
     The first in the batch are named with their reasons, as many as fit; the others are positions in `failedIndexes`.
+    room: bytes of these that reasons leave to something else.
     Raises: ValueError when not even the positions fit, which takes a batch of well over 1,000 users.
     """
     positions = sorted(failures)
@@ -51,10 +53,18 @@ def termination_message(failures: Mapping[int, Failure], limit: int = MESSAGE_LI
         named = nameable[:count]
         chosen = set(named)
         message = _encode(failures, named, [each for each in positions if each not in chosen])
-        if len(message) > limit:
+        if len(message) > limit - room:
             break
         fitting = message
     return fitting
+
+
+def with_calls(message: str, calls: Mapping[str, object]) -> str:
+    """The message with how the calls went, where there is room for it: who failed matters more."""
+    if not calls:
+        return message
+    longer = json.dumps({**(json.loads(message) if message else {"version": 1}), "calls": calls}, separators=(",", ":"))
+    return longer if len(longer) <= MESSAGE_LIMIT else message
 
 
 def _encode(failures: Mapping[int, Failure], named: list[int], others: list[int]) -> str:

@@ -9,6 +9,7 @@ import aiohttp
 from periodic_sync.worker.backoff import TimeLimit, backoff_seconds
 from periodic_sync.worker.batch import Batch, User
 from periodic_sync.worker.call import Request, Verdict, call
+from periodic_sync.worker.calls import OK, REFUSED, RETRYABLE, Calls
 from periodic_sync.worker.log import Log
 from periodic_sync.worker.pace import Clock, NotCalledError, Pacer, Stop
 from periodic_sync.worker.results import Failure
@@ -51,6 +52,7 @@ class Run:
         self._drain_seconds = drain_seconds
         self._pacer = Pacer(http.requests_per_second, limit, clock, stop)
         self._outcomes: dict[int, Outcome] = {}
+        self.calls = Calls()
 
     async def sync(self) -> dict[int, Failure]:
         """Sync everyone there is time for.
@@ -104,7 +106,9 @@ class Run:
                 await self._pacer.turn()
             except NotCalledError as error:
                 return Outcome(reason or str(error), attempt - 1)
+            began = self._clock.monotonic()
             verdict = await self._call(request)
+            self.calls.add(_kind_of(verdict), self._clock.monotonic() - began, is_retry=attempt > 1)
             reason = verdict.reason
             if verdict.holds_everyone and verdict.retry_after is not None:
                 self._pacer.hold(verdict.retry_after)
@@ -136,3 +140,9 @@ class Run:
         if outcome.reason:
             user = self._batch.users[position].public_id or f"users[{position}]"
             self._log.warning("user failed", user=user, reason=outcome.reason, attempts=outcome.attempts)
+
+
+def _kind_of(verdict: Verdict) -> str:
+    if not verdict.reason:
+        return OK
+    return RETRYABLE if verdict.retried else REFUSED
