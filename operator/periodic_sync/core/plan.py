@@ -57,8 +57,10 @@ class Plan:
     counters: Counters
     hold: Hold | None
     """What the users wait for that are due and not in `jobs`; None: there are none."""
-    next_due: int | None
-    """The earliest due time in the future; of users in flight, or claimed by this plan, as if that succeeds."""
+    next_of_others: int | None
+    """The earliest due time in the future of those who neither are in flight nor claimed."""
+    flying: tuple[UserRecord, ...]
+    """Who is in flight."""
     wake_at: int | None
     """The earliest instant after this tick at which time alone could change a decision; None: never."""
     cohorts: Cohorts | None
@@ -67,6 +69,16 @@ class Plan:
     """Ids that the manual request names and no record has."""
     claimed: frozenset[str]
     """Ids of the users in `jobs`."""
+
+    @property
+    def next_due(self) -> int | None:
+        """The earliest due time in the future; of users in flight, or claimed by this plan, as if that succeeds."""
+        tick = self.tick
+        claimed = [(record, tick.in_flight[record.user_id]) for record in self.flying]
+        claimed += [(user.record, tick.now) for job in self.jobs for batch in job.batches for user in batch.users]
+        cases = (examine(record, UserState(last_synced=at), tick) for record, at in claimed)
+        times = [case.due_at for case in cases if case.is_active and case.due_at > tick.now]
+        return min(times if self.next_of_others is None else [*times, self.next_of_others], default=None)
 
     @property
     def is_market_open(self) -> bool:
@@ -163,7 +175,8 @@ def plan_for(population: Population, tick: Tick, cohorts: Cohorts | None) -> Pla
         jobs=jobs,
         counters=counters,
         hold=held,
-        next_due=min((at for at in (survey.next_due, _next_of_claimed(survey, jobs, tick)) if at), default=None),
+        next_of_others=survey.next_due,
+        flying=tuple(case.record for case in survey.flying),
         wake_at=_wake_at(survey, held, tick),
         cohorts=cohorts,
         unknown_users=survey.unknown_users,
@@ -273,13 +286,6 @@ def _count_request(users: Iterable[User], tick: Tick, counters: Counters) -> fro
             continue
         counters.requested += state.last_outcome <= request.claim
     return frozenset(tick.named - found) if request.scope is Scope.NAMED else frozenset()
-
-
-def _next_of_claimed(survey: _Survey, jobs: Iterable[PlannedJob], tick: Tick) -> int | None:
-    claimed = [(case.record, tick.in_flight[case.record.user_id]) for case in survey.flying]
-    claimed += [(user.record, tick.now) for job in jobs for batch in job.batches for user in batch.users]
-    cases = (examine(record, UserState(last_synced=at), tick) for record, at in claimed)
-    return min((case.due_at for case in cases if case.is_active and case.due_at > tick.now), default=None)
 
 
 def _wake_at(survey: _Survey, held: Hold | None, tick: Tick) -> int | None:
