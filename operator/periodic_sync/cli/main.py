@@ -24,6 +24,7 @@ from periodic_sync.cli import (
     users,
     why,
 )
+from periodic_sync.cli.check.command import check
 from periodic_sync.cli.convert_env.command import convert_env
 from periodic_sync.cli.lint.command import lint
 
@@ -41,7 +42,7 @@ for panel, commands in (
     (STEER, (sync.sync, pausing.pause, pausing.resume)),
     (USERS, (registering.register, registering.activity, registering.remove)),
     (USERS, (import_users.import_users, export.export, migrate.migrate, purge.purge)),
-    (SET_UP, (convert_env, lint)),
+    (SET_UP, (convert_env, lint, check)),
     (RUN, (operator.operator, server.server)),
 ):
     for command in commands:

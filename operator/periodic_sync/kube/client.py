@@ -5,7 +5,7 @@ The typed client's models cost three times the CPU of the request itself, so obj
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
@@ -51,6 +51,13 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 }
 
 
+class Answer(NamedTuple):
+    """An answer as it came."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
 class KubeClient:
     """Requests to one API server. Every method raises an `ApiError`, and `UnavailableError` where nothing is known."""
 
@@ -92,9 +99,11 @@ class KubeClient:
         answer = await self._send("GET", resource.path(namespace), query=query, accept=METADATA_LIST_ONLY)
         return str(answer["metadata"]["resourceVersion"])
 
-    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+    async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
+        """dry_run: only say whether it would be taken."""
+        query = [("dryRun", "All")] if dry_run else []
         try:
-            return await self._send("POST", resource.path(namespace), body=body)
+            return await self._send("POST", resource.path(namespace), query=query, body=body)
         except ConflictError as error:
             if error.reason == "AlreadyExists":
                 raise AlreadyExistsError(str(error), status=error.status, reason=error.reason) from error
@@ -149,6 +158,18 @@ class KubeClient:
                 raise
             return False
         return True
+
+    async def read(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Answer:
+        """What is no object: logs, versions, and what is behind the API server's proxy."""
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+        response = await self._open("GET", path, list(query), "*/*", timeout=timeout)
+        try:
+            text = await response.read()
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise UnavailableError(_why(error)) from error
+        if response.status >= 400:
+            raise _error(response.status, text)
+        return Answer(text, response.headers)
 
     async def watch(
         self,

@@ -1,0 +1,1 @@
+"""`periodic-sync check`: is everything there that the operator, and one policy, need?"""
