@@ -1,6 +1,7 @@
 """The commands of the how-to pages about the command line, as a reader types them, on a real API server."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -70,3 +71,10 @@ async def test_the_page_about_the_old_service_s_settings(commands: Path, kubectl
     out = await run("convert-settings.md", commands, kubectl, at_least=2)
     assert "errors: 0, warnings: 0, advice: 0" in out
     assert "syncpolicy.sync.moonx.farm/portfolios created (server dry run)" in out
+
+
+@pytest.mark.usefixtures("crd")
+async def test_the_page_about_check(commands: Path, kubectl: Kubectl) -> None:
+    await run("check.md", commands, kubectl, at_least=1)
+    lines = json.loads((commands.parent / "check.json").read_text())
+    assert {"result": "ok", "topic": "CRD"}.items() <= next(it for it in lines if it["topic"] == "CRD").items()
