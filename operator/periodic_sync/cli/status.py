@@ -143,7 +143,9 @@ async def _waiting(found: Opened, tick: "Tick") -> "Waiting":
     from periodic_sync.stores.redis.peek import peek
 
     if found.redis is not None:
-        return of_population(await peek(found.redis.commands, found.redis.keys, tick, most=MOST_LOOKED_AT), tick)
+        peeked = await peek(found.redis.commands, found.redis.keys, tick, most=MOST_LOOKED_AT)
+        if peeked is not None:
+            return of_population(peeked, tick)
     waiting = Waiting()
     async for record, state in found.backend.users():
         waiting.note(record, state or NEVER_SYNCED, tick)

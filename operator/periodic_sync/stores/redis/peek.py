@@ -18,9 +18,14 @@ from periodic_sync.stores.redis.reading import read_users
 from periodic_sync.stores.redis.upkeep import END
 
 
-async def peek(commands: Commands, keys: Keys, tick: Tick, *, most: int) -> Population:
-    """most: how many of the due to read, the most urgent of each kind. Raises: StoreNotReady, UnknownTimeZoneError."""
+async def peek(commands: Commands, keys: Keys, tick: Tick, *, most: int) -> Population | None:
+    """most: how many of the due to read, the most urgent of each kind.
+
+    Returns: None where no operator has put the users in order yet. Raises: StoreNotReady, UnknownTimeZoneError.
+    """
     meta = await look_at_store(commands, keys)
+    if meta.floor is None:
+        return None
     look = Look(tick, meta.classes, Room(due=most, along=0))
     for step in (look.begin, look.go_on):
         ask = Questions(tick.in_flight.keys())
