@@ -165,7 +165,7 @@ class Wire:
     async def open(self, folder: Path) -> Path:
         """Returns: a kubeconfig that leads through here."""
         self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
+        self._port = port = self._server.sockets[0].getsockname()[1]
         name = {"tls-server-name": self._target[0]} | self._cluster
         self._config["clusters"][0]["cluster"] = name | {"server": f"https://127.0.0.1:{port}"}
         target = folder / "wire-kubeconfig"
@@ -176,6 +176,9 @@ class Wire:
         self._server.close()
         for writer in list(self._writers):
             writer.transport.abort()
+
+    async def mend(self) -> None:
+        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", self._port)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(*self._target)

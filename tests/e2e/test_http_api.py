@@ -26,7 +26,7 @@ def cleared(cluster: Kubectl) -> Iterator[None]:
 
 def test_every_command_of_the_http_api_s_handbook_works(cluster: Kubectl, service: SyncService, cleared: None) -> None:
     page = Page("docs/how-to/http-api.md")
-    assert len(page.run_blocks()) == 5
+    assert len(page.run_blocks()) == 6
     port = free_port()
     instead = {
         "periodic-sync-demo": service.namespace,

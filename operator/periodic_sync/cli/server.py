@@ -36,12 +36,17 @@ def server(
     max_body_bytes: Annotated[int, typer.Option(help="Of one request.", rich_help_panel=LIMITS)] = 256 * 1024,
     max_connections: Annotated[int, typer.Option(help="At once.", rich_help_panel=LIMITS)] = 1000,
     request_timeout: Annotated[float, typer.Option(help="Seconds.", rich_help_panel=LIMITS)] = 30.0,
+    max_event_readers: Annotated[
+        int, typer.Option(help="Connections that read live events.", rich_help_panel=LIMITS)
+    ] = 500,
+    max_event_readers_per_account: Annotated[int, typer.Option(help="Of those.", rich_help_panel=LIMITS)] = 50,
     log_format: Annotated[LogFormat, typer.Option(help="JSON for programs, text for people.")] = LogFormat.JSON,
     log_level: Annotated[LogLevel, typer.Option(help="From which level on.")] = LogLevel.INFO,
 ) -> None:
     """Serve the HTTP API until SIGTERM."""
     check_transport(tls_cert_file, tls_key_file, insecure_http)
-    if min(requests_per_second, max_connections, request_timeout, max_body_bytes) <= 0:
+    readers = (max_event_readers, max_event_readers_per_account)
+    if min(requests_per_second, max_connections, request_timeout, max_body_bytes, *readers) <= 0:
         raise typer.BadParameter("limits must be above 0")
     end_on_sigterm()
     # Imported only here: the operator shall not carry FastAPI about.
@@ -65,6 +70,8 @@ def server(
             burst=max(1.0, 2 * requests_per_second),
             body_bytes=max_body_bytes,
             request_seconds=request_timeout,
+            readers=max_event_readers,
+            readers_of_one=max_event_readers_per_account,
         ),
     )
     raise typer.Exit(asyncio.run(run(options)))

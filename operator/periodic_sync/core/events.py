@@ -1,7 +1,7 @@
 """What happens to a policy, told from what changed: two versions of its ledger, or of what is known of a user.
 
 An event is made of what was written and nothing else, so that whoever reads the same versions tells the same events.
-No wallet, and no text of a worker, is in any of them. docs/events.md describes them.
+No wallet, and no text of a worker, is in any of them. docs/reference/live-events.md describes them.
 """
 
 from collections.abc import Iterable, Mapping

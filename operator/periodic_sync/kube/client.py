@@ -77,14 +77,19 @@ class KubeClient:
         labels: str = "",
         fields: str = "",
         metadata_only: bool = False,
+        version: str = "",
     ) -> Objects:
-        """All objects that match, read from etcd and not from a cache, page by page."""
+        """All objects that match, read from etcd and not from a cache, page by page.
+
+        version: as they were at that resource version. Raises: ExpiredError where that is too old.
+        """
         query = _selectors(labels, fields)
         accept = METADATA_LIST_ONLY if metadata_only else "application/json"
         items: Objects = []
         page = ""
+        exact = [("resourceVersion", version), ("resourceVersionMatch", "Exact")] if version else []
         while True:
-            paging = [("limit", str(PAGE_SIZE)), *([("continue", page)] if page else [])]
+            paging = [("limit", str(PAGE_SIZE)), *([("continue", page)] if page else exact)]
             answer = await self._send("GET", resource.path(namespace), query=[*query, *paging], accept=accept)
             items += answer.get("items") or []
             page = answer["metadata"].get("continue", "")
@@ -180,8 +185,9 @@ class KubeClient:
         labels: str = "",
         fields: str = "",
         silence_seconds: float,
+        metadata_only: bool = True,
     ) -> AsyncIterator[Object]:
-        """Metadata-only events from a resource version on, until the server ends the watch.
+        """Events from a resource version on, until the server ends the watch.
 
         Raises: ExpiredError where `since` is too old; UnavailableError after `silence_seconds` without a word, which
         bookmarks (about one a minute) would have broken.
@@ -194,11 +200,12 @@ class KubeClient:
             ("timeoutSeconds", "300"),
         ]
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=silence_seconds)
-        response = await self._open("GET", resource.path(namespace), query, METADATA_ONLY, timeout=timeout)
+        accept = METADATA_ONLY if metadata_only else "application/json"
+        response = await self._open("GET", resource.path(namespace), query, accept, timeout=timeout)
         try:
             if response.status >= 400:
                 raise _error(response.status, await response.read())
-            async for line in response.content:
+            async for line in _lines(response.content):
                 event: Object = json.loads(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
@@ -261,6 +268,18 @@ class KubeClient:
             raise UnavailableError(_why(error)) from error
         response: aiohttp.ClientResponse = answer.response
         return response
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """However long: the stream's own lines end at 128 KiB, and an object may have a MiB and more."""
+    parts: list[bytes] = []
+    async for chunk in content.iter_any():
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            yield b"".join((*parts, end))
+            parts.clear()
+        if rest:
+            parts.append(rest)
 
 
 def _selectors(labels: str, fields: str) -> list[tuple[str, str]]:

@@ -9,6 +9,9 @@ from periodic_sync import __version__
 from periodic_sync.client.backend import Clock
 from periodic_sync.inspection.why import Looks
 from periodic_sync.server.access import Access, Authenticator, Authorizer
+from periodic_sync.server.events.entering import Readers
+from periodic_sync.server.events.hubs import Hubs
+from periodic_sync.server.events.route import EventRoute
 from periodic_sync.server.fast import FastActivity
 from periodic_sync.server.figures import Figures, Lists
 from periodic_sync.server.guard import Guard
@@ -23,13 +26,15 @@ from periodic_sync.telemetry.api import ApiMetrics
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds, bytes, and requests with one token."""
+    """Seconds, bytes, requests with one token, and readers of events in all and of one account."""
 
     per_second: float = 1000.0
     burst: float = 2000.0
     body_bytes: int = 256 * 1024
     body_seconds: float = 10.0
     request_seconds: float = 30.0
+    readers: int = 500
+    readers_of_one: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Parts:
     authorizer: Authorizer
     clock: Clock
     telemetry: ApiMetrics
+    hubs: Hubs
     namespace: str | None = None
     limits: Limits = Limits()
 
@@ -66,6 +72,8 @@ def create_app(parts: Parts) -> ASGIApp:
     app.include_router(opened.guarded(guard))
     app.include_router(opened.router())
     app.include_router(docs_route(app.openapi))
+    readers = Readers(limits.readers, limits.readers_of_one)
+    app.include_router(EventRoute(guard, parts.policies, parts.hubs, readers, clock).router())
     add_handlers(app)
     fast = FastActivity(app, guard, parts.policies, f"{PREFIX}{USER}/activity")
     return AccessLog(Deadline(fast, seconds=limits.request_seconds), parts.telemetry)

@@ -65,6 +65,12 @@ class Guard:
         if act.policy and self._namespace not in (None, act.namespace):
             raise no_such_policy(act.namespace, act.policy)
 
+    async def enter(self, authorization: str, act: Act) -> Caller:
+        """The same for who comes without a body. Raises: Problem, ApiError."""
+        caller = await self._access.identify(authorization)
+        await self.check_served(caller, act)
+        return caller
+
     async def check(self, request: Request, verb: str, resource: str) -> None:
         """Whether whoever was admitted may do that as well. Raises: Problem, ApiError."""
         await self._access.check(request.state.caller, self._act(request, verb, resource))

@@ -25,6 +25,9 @@ from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
 from periodic_sync.server import scrapes
 from periodic_sync.server.app import Limits, Parts, create_app
+from periodic_sync.server.events.hubs import Hubs
+from periodic_sync.server.events.opening import open_sources
+from periodic_sync.server.events.socket import MOST_SAID, EventSocket
 from periodic_sync.server.measured import MeasuredBackend
 from periodic_sync.server.policies import Policies
 from periodic_sync.server.protocol import LimitedProtocol
@@ -92,6 +95,7 @@ async def run(options: Options) -> int:
         finally:
             if renewing is not None:
                 renewing.cancel()
+            await parts.hubs.close()
             await parts.policies.close()
             if listener is not None:
                 await listener.cleanup()
@@ -118,6 +122,7 @@ def parts_on(client: KubeClient, options: Options, clock: Clock) -> Parts:
         authorizer=SubjectAccessReviews(client),
         clock=clock,
         telemetry=telemetry,
+        hubs=Hubs(lambda policy: open_sources(client, policy, clock), clock),
         namespace=options.namespace,
         limits=options.limits,
     )
@@ -147,7 +152,9 @@ def _config(app: Any, options: Options, certificates: Certificates | None) -> uv
         host=options.host,
         port=options.port,
         http=LimitedProtocol,
-        ws="none",
+        ws=EventSocket,
+        ws_max_size=MOST_SAID,
+        ws_per_message_deflate=False,  # a dictionary for each reader, and each message compressed for each of them
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -22,6 +22,7 @@ ROLES = {
     "writer": "periodic-sync-activity-writer",
     "reader": "periodic-sync-user-reader",
     "manager": "periodic-sync-user-manager",
+    "watcher": "periodic-sync-event-reader",
     "nobody": "",
 }
 

@@ -1,0 +1,320 @@
+"""The hub of one policy's events: from wherever they go on all are told the same, and nobody waits for the slow."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from periodic_sync.api.errors import UnavailableError
+from periodic_sync.api.policy import SyncPolicy
+from periodic_sync.client.backend import SystemClock
+from periodic_sync.core.event_marks import Cursor, LostError, Position, read_id
+from periodic_sync.core.events import UserSynced
+from periodic_sync.server.events import hub as hubs_module
+from periodic_sync.server.events import hubs, source
+from periodic_sync.server.events.catching_up import CatchingUp
+from periodic_sync.server.events.hub import Hub, TooSlowError, greeting
+from periodic_sync.server.events.hubs import Hubs
+from periodic_sync.server.events.messages import MOST_TOGETHER
+from periodic_sync.server.events.source import Step
+from periodic_sync.server.problems import Problem
+from scheduling import policy
+from turns_support import until
+
+CLOCK = SystemClock()
+SMALL, LARGE = 600, 10**6
+Told = dict[str, Any]
+
+
+@dataclass
+class Script:
+    """A source that says what a test has put into it."""
+
+    letter: str
+    history: list[Step] = field(default_factory=list)
+    first: int = 0
+    """What was before it is lost."""
+    fails: int = 0
+    """Times that it can't be reached."""
+    is_open: bool = True
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tell(self, *users: str) -> None:
+        position = (len(self.history) + 1,)
+        self.history.append(Step(position, tuple(UserSynced(user, 0, position[0]) for user in users)))
+        more, self.more = self.more, asyncio.Event()
+        more.set()
+
+    async def now(self) -> Position:
+        return (len(self.history),)
+
+    async def steps(self, after: Position, *, again: bool) -> AsyncGenerator[Step, None]:
+        [at] = after
+        if self.fails:
+            self.fails -= 1
+            raise UnavailableError("away")
+        if not self.first <= at <= len(self.history):
+            raise LostError
+        at -= again
+        while True:
+            more = self.more
+            for step in self.history[at:]:
+                yield step
+            at = len(self.history)
+            if at == len(self.history):
+                await more.wait()
+
+    async def close(self) -> None:
+        self.is_open = False
+
+
+@asynccontextmanager
+async def started(*sources: Script, after: Cursor | None = None, ring_bytes: int = LARGE) -> AsyncIterator[Hub]:
+    hub = Hub(sources, CLOCK, ring_bytes=ring_bytes)
+    try:
+        await hub.start(after)
+        yield hub
+    finally:
+        await hub.close()
+
+
+async def read(hub: Hub, count: int, after: str = "") -> list[Told]:
+    """So many events, as a reader of that hub gets them."""
+    cursor = read_id(after) if after else None
+    begin, greeted = greeting(hub, cursor)
+    told: list[Told] = [event for text in greeted for event in json.loads(text) if event["type"] != "bookmark"]
+    place = hub.enter(begin if after else None)
+    async with asyncio.timeout(20):
+        if place is None:
+            async with aclosing(CatchingUp(hub, begin, CLOCK).messages()) as messages:
+                async for message in messages:
+                    if not isinstance(message, str):
+                        place = message
+                        break
+                    told += json.loads(message)
+                    if len(told) >= count:
+                        return told
+        while len(told) < count:
+            assert place is not None
+            told += json.loads(await hub.next(place))
+    return told
+
+
+def of(letter: str, told: Sequence[Told]) -> list[str]:
+    return [head for event in told if (head := event["id"].partition("~")[0]).startswith(letter)]
+
+
+histories = st.lists(st.tuples(st.sampled_from("kr"), st.integers(0, 3)), min_size=1, max_size=12)
+
+
+@given(histories, st.sampled_from([SMALL, LARGE]), st.booleans())
+def test_from_every_id_on_the_rest_is_told(history: list[tuple[str, int]], ring_bytes: int, is_new: bool) -> None:
+    async def check() -> None:
+        scripts = {letter: Script(letter) for letter in "kr"}
+        async with started(*scripts.values(), ring_bytes=ring_bytes) as hub:
+            readers = [asyncio.ensure_future(read(hub, sum(count for _, count in history)))]
+            await asyncio.sleep(0)
+            for letter, count in history:
+                scripts[letter].tell(*(f"user-{number}" for number in range(count)))
+                await asyncio.sleep(0)
+            try:
+                [told] = await asyncio.gather(*readers)
+            except TooSlowError:
+                assert ring_bytes == SMALL
+                return
+            async with started(*scripts.values(), ring_bytes=ring_bytes) as new:
+                for number, event in enumerate(told[:-1]):
+                    rest = await read(new if is_new else hub, len(told) - number - 1, event["id"])
+                    for letter in "kr":
+                        assert of(letter, rest) == of(letter, told[number + 1 :])
+
+    asyncio.run(check())
+
+
+async def test_an_event_s_id_is_the_same_from_every_hub() -> None:
+    one, other = Script("k"), Script("r")
+    async with started(one, other) as here, started(other, one) as there:
+        readers = [asyncio.ensure_future(read(hub, 6)) for hub in (here, there)]
+        await asyncio.sleep(0)
+        for script in (one, other, one):
+            script.tell("ada", "bob")
+        told, told_there = [await reader for reader in readers]
+    assert of("k", told) == of("k", told_there) == ["k1.0", "k1.1", "k2.0", "k2.1"]
+    assert of("r", told) == of("r", told_there) == ["r1.0", "r1.1"]
+
+
+async def test_many_events_of_one_moment_come_in_several_messages() -> None:
+    script = Script("k")
+    async with started(script) as hub:
+        place = hub.enter()
+        assert place is not None
+        script.tell(*(f"user-{number}" for number in range(2 * MOST_TOGETHER + 1)))
+        sizes = [len(json.loads(await hub.next(place))) for _ in range(3)]
+    assert sizes == [MOST_TOGETHER, MOST_TOGETHER, 1]
+
+
+async def test_whoever_reads_too_slowly_has_to_go_and_holds_up_nobody() -> None:
+    script = Script("k")
+    async with started(script, ring_bytes=SMALL) as hub:
+        slow, quick = hub.enter(), hub.enter()
+        assert slow is not None
+        assert quick is not None
+        for number in range(100):
+            script.tell(f"user-{number}")
+            assert f"user-{number}" in await hub.next(quick)
+        with pytest.raises(TooSlowError):
+            await hub.next(slow)
+        assert sum(len(kept.text) for kept in hub._ring) <= SMALL
+
+
+async def test_trouble_is_waited_out_and_nothing_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "FIRST_PAUSE_SECONDS", 0.001)
+    script = Script("k", fails=3)
+    async with started(script) as hub:
+        script.tell("ada")
+        assert [event["user"] for event in await read(hub, 1, "k0")] == ["ada"]
+
+
+async def test_what_is_lost_is_told_as_a_gap_and_then_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "FIRST_PAUSE_SECONDS", 0.001)
+    script = Script("k")
+    for _ in range(9):
+        script.tell("ada")
+    script.first = 5
+    async with started(script, after=read_id("k3.0")) as hub:
+        told = await read(hub, 1, "k3.0")
+        assert [(event["type"], read_id(event["id"])["k"].position) for event in told] == [("gap", (9,))]
+        script.tell("bob")
+        assert [event["user"] for event in await read(hub, 1, told[0]["id"])] == ["bob"]
+        for after in ("k1", "k77.3"):  # before it, and from nowhere
+            script.tell("eve")
+            assert [event["type"] for event in (await read(hub, 1, after))] == ["gap"]
+
+
+async def test_a_source_that_went_back_is_a_gap_for_whoever_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "FIRST_PAUSE_SECONDS", 0.001)
+    script = Script("k", fails=1)
+    for _ in range(3):
+        script.tell("ada")
+    async with started(script) as hub:
+        script.history.clear()
+        assert [event["type"] for event in await read(hub, 1)] == ["gap"]
+        for number in range(5):
+            script.tell(f"user-{number}")
+        assert [event["user"] for event in await read(hub, 1, "k4")] == ["user-4"]
+        for after in ("k3", "k2.0"):
+            assert (await read(hub, 1, after))[0]["type"] in ("gap", "user.synced")
+            assert hub.enter(read_id(after)) is None
+
+
+async def test_a_source_that_an_id_does_not_know_begins_now_with_a_gap() -> None:
+    one, other = Script("k"), Script("r")
+    one.tell("ada")
+    other.tell("bob")
+    async with started(one, other, after=read_id("k0")) as hub:
+        told = await read(hub, 2, "k0")
+    assert [event["type"] for event in told] == ["gap", "user.synced"]
+
+
+async def test_ids_are_kept_fresh_by_bookmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs_module, "BOOKMARK_SECONDS", 0.01)
+    script = Script("k")
+    async with started(script) as hub:
+        place = hub.enter()
+        assert place is not None
+        script.tell()  # something that makes no event
+        assert json.loads(await hub.next(place)) == [{"id": "k1", "type": "bookmark"}]
+
+
+def policy_of(uid: str = "uid", name: str = "portfolios") -> SyncPolicy:
+    return SyncPolicy(name, "shop", uid, 1, policy())
+
+
+@dataclass
+class World:
+    """Sources that were opened, by the order of that."""
+
+    opened: list[Script] = field(default_factory=list)
+
+    async def open(self, found: SyncPolicy) -> Sequence[Script]:
+        self.opened.append(Script("k"))
+        return [self.opened[-1]]
+
+    def open_now(self) -> list[bool]:
+        return [script.is_open for script in self.opened]
+
+
+async def test_a_hub_is_opened_once_and_closed_a_while_after_its_last_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "LINGER_SECONDS", 0.05)
+    world = World()
+    all_hubs = Hubs(world.open, CLOCK)
+    async with all_hubs.use(policy_of(), None) as one, all_hubs.use(policy_of(), None) as other:
+        assert one is other
+    async with all_hubs.use(policy_of(), None) as again:
+        assert again is one
+        await asyncio.sleep(0.1)
+        assert world.open_now() == [True]
+
+    async def is_closed() -> bool:
+        return world.open_now() == [False]
+
+    await until(is_closed)
+    async with all_hubs.use(policy_of(), None):
+        pass
+    await all_hubs.close()
+    assert world.open_now() == [False, False]
+
+
+async def test_a_policy_that_was_made_anew_has_a_hub_of_its_own() -> None:
+    world = World()
+    all_hubs = Hubs(world.open, CLOCK)
+    async with all_hubs.use(policy_of(), None) as old:
+        async with all_hubs.use(policy_of("another"), None) as new:
+            assert new is not old
+            assert world.open_now() == [True, True]
+        place = old.enter()
+        assert place is not None
+        world.opened[0].tell("ada")
+        assert "ada" in await old.next(place)
+
+    async def is_closed() -> bool:
+        return world.open_now() == [False, True]
+
+    await until(is_closed)
+    await all_hubs.close()
+
+
+async def test_policies_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "MOST_HUBS", 1)
+    world = World()
+    all_hubs = Hubs(world.open, CLOCK)
+    async with all_hubs.use(policy_of(), None):
+        with pytest.raises(Problem, match="1 policies"):
+            async with all_hubs.use(policy_of(name="other"), None):
+                pass
+    await all_hubs.close()
+
+
+async def test_a_hub_that_can_t_be_opened_leaves_nothing_open() -> None:
+    world = World()
+
+    async def broken() -> Position:
+        raise UnavailableError("away")
+
+    async def open_broken(found: SyncPolicy) -> Sequence[Script]:
+        [script] = await world.open(found)
+        script.now = broken  # type: ignore[method-assign]
+        return [script]
+
+    all_hubs = Hubs(open_broken, CLOCK)
+    with pytest.raises(UnavailableError):
+        async with all_hubs.use(policy_of(), None):
+            pass
+    assert world.open_now() == [False]
+    await all_hubs.close()
