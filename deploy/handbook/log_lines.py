@@ -17,6 +17,8 @@ MEANINGS = {
     ),
     "batch file refused by the API server": "such as by a quota or an admission rule: no batch starts",
     "ended without being asked to": "the process ends with 1, and its pod is started again: please report it",
+    "events interrupted": "a defect of live events: they go on after a pause, and readers stay; please report it",
+    "reader refused": "a defect: somebody who asked for live events was answered with 500; please report it",
     "the policy's name is too long": "made while the CRD was not there or an older one: that policy is not served",
     "turn failed": "a defect: the turn is tried again, and other policies are not affected; please report it",
     "watch failed": "a defect: the watch begins anew, and ticks stand in for it meanwhile; please report it",
