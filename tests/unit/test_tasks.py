@@ -1,12 +1,16 @@
 """What the Makefile's tasks decide: the engine, the image's name, and the manifests they make of it."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tasks import engines, examples, image
+from periodic_sync import __version__
+from tasks import engines, examples, image, venv
 from tasks.deploying import image_fields
 from tasks.paths import DOCKERFILE, PACKAGE, ROOT
 from tasks.shell import TaskError
@@ -106,3 +110,21 @@ def test_the_quickstart_has_active_and_inactive_users_whenever_it_is_made() -> N
         for user, record in records.items()
     }
     assert max(hours[user] for user in users.active) < 24 < min(hours[user] for user in users.inactive)
+
+
+@pytest.mark.parametrize("name", ["periodic-sync", "kubectl-syncpolicy"])
+def test_the_environment_has_the_package_s_own_commands(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(venv, "VENV", tmp_path)
+    venv.write_commands()
+    done = subprocess.run(
+        [tmp_path / "bin" / name, "--version"],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{__version__}\n"), done.stderr
