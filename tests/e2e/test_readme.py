@@ -1,4 +1,4 @@
-"""What somebody sees who begins: examples/quickstart as `make demo` leaves it, and the README's commands."""
+"""What somebody sees who begins: examples/quickstart as `make demo` leaves it, and what README and tutorial say."""
 
 import json
 import time
@@ -12,6 +12,7 @@ import tasks.kubectl
 from cluster_support import Kubectl, eventually
 from live.pages import Page
 from live.scene import await_gone
+from operator_process import free_port
 from tasks import examples, image
 from tasks.steps import Progress, Step, run_steps
 
@@ -71,3 +72,20 @@ def test_every_command_of_the_readme_works(quickstart: Quickstart) -> None:
     readme = Page("README.md")
     assert len(readme.run_blocks()) > 5
     readme.run(quickstart.cluster.kubeconfig)
+
+
+def test_every_command_of_the_tutorial_works(quickstart: Quickstart) -> None:
+    tutorial = Page("docs/tutorials/first-policy.md")
+    assert tutorial.other_blocks() == ["make demo\n", "make clean\n"], "anything else is run"
+    await_gone(quickstart.cluster, "first")
+    port = free_port()
+    instead = {
+        "$PWD/.cluster/kubeconfig": str(quickstart.cluster.kubeconfig),
+        "--port 3001": f"--port {port}",
+        "localhost:3001": f"localhost:{port}",
+    }
+    said = tutorial.run(quickstart.cluster.kubeconfig, instead=instead, seconds=500)
+    assert "refused, as it should be" in said
+    for reason in ("Inactive", "WorkerFailing"):
+        assert reason in said
+    assert "0xa1" not in said
