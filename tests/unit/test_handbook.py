@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster_support import ROOT
+from live.pages import Page
 from tasks import handbook
 
 _LOADED = re.compile(r"""<(?:script|img|iframe|source)[^>]*\bsrc=["']?([^"'\s>]+)|<link[^>]*\bhref=["']?([^"'\s>]+)""")
@@ -89,3 +90,17 @@ def small_handbook(folder: Path, pages: list[str]) -> Path:
     config = folder / "mkdocs.yml"
     config.write_text(settings.replace(hook, str(ROOT / hook)) + nav + "".join(f"  - {page}\n" for page in pages))
     return config
+
+
+@pytest.mark.parametrize("name", ["tune", "size-a-cluster"])
+def test_the_commands_that_need_no_cluster_work(name: str) -> None:
+    said = Page(f"docs/how-to/{name}.md").run(Path("/dev/null"))
+    assert "syncs" in said
+
+
+def test_the_commands_of_every_page_are_run_by_a_test() -> None:
+    """By one that names the page, or has it in a list of names."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    pages = [path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md") if Page(str(path)).run_blocks()]
+    assert len(pages) > 5
+    assert [page for page in pages if f'"{page.stem}"' not in tests and page.name not in tests] == []
