@@ -27,6 +27,7 @@ from periodic_sync.cli import (
 from periodic_sync.cli.check.command import check
 from periodic_sync.cli.convert_env.command import convert_env
 from periodic_sync.cli.lint.command import lint
+from periodic_sync.cli.report.command import report
 
 LOOK, STEER, USERS, SET_UP, RUN = "Look", "Steer", "Users", "Set up", "Run"
 """The panels of help that commands are in."""
@@ -42,7 +43,7 @@ for panel, commands in (
     (STEER, (sync.sync, pausing.pause, pausing.resume)),
     (USERS, (registering.register, registering.activity, registering.remove)),
     (USERS, (import_users.import_users, export.export, migrate.migrate, purge.purge)),
-    (SET_UP, (convert_env, lint, check)),
+    (SET_UP, (convert_env, lint, check, report)),
     (RUN, (operator.operator, server.server)),
 ):
     for command in commands:

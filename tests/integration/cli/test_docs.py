@@ -78,3 +78,8 @@ async def test_the_page_about_check(commands: Path, kubectl: Kubectl) -> None:
     await run("check.md", commands, kubectl, at_least=1)
     lines = json.loads((commands.parent / "check.json").read_text())
     assert {"result": "ok", "topic": "CRD"}.items() <= next(it for it in lines if it["topic"] == "CRD").items()
+
+
+@pytest.mark.usefixtures("crd")
+async def test_the_page_about_report(commands: Path, kubectl: Kubectl) -> None:
+    assert "README.txt" in await run("report.md", commands, kubectl, at_least=1)

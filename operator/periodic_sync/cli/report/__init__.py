@@ -1,0 +1,1 @@
+"""`periodic-sync report`: a support bundle that can be shown to others."""
