@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dice import OPENING, Dice, situations
 from periodic_sync.api.durations import DAY, HOUR, MINUTE, SECOND
-from periodic_sync.core.ledger import Breaker, Ledger
+from periodic_sync.core.ledger import Breaker, IntervalEdit, Intervals, Ledger
 from periodic_sync.core.outcomes import Ending, Outcome, apply
 from periodic_sync.core.plan import Plan, User, plan, plan_for, with_cohorts
 from periodic_sync.core.tick import Tick
@@ -44,9 +44,9 @@ class History:
         self.dice = Dice(seed)
         self.now = self.dice.choice([OPENING, OPENING + 8 * HOUR]) - 20 * MINUTE
         self.claim = 100
-        self.spec = policy(
-            batchSize=4, jobs={"maxConcurrentBatches": 200}, thresholds={"active": "24h", "stale": "20m"}
-        )
+        self.spec = self.dice.spec()
+        self.cohorts = 15
+        self.edit: IntervalEdit | None = None
         self.index = UserIndex(self.dice.user(number, self.now) for number in range(40))
         self.ids = [f"u{number}" for number in range(60)]
 
@@ -54,7 +54,7 @@ class History:
         """Something happens, and time passes. Returns: the tick to plan on."""
         dice, some = self.dice, self.dice.sample(self.ids, self.dice.choice([1, 5, 20]))
         self.now += dice.choice([100, SECOND, 20 * SECOND, 2 * MINUTE, 2 * MINUTE, 9 * MINUTE])
-        match dice.choice(["active", "register", "remove", "claim", "claim", "end", "end", "spec"]):
+        match dice.choice(["active", "register", "remove", "claim", "claim", "end", "end", "policy", "policy"]):
             case "active":
                 self._note_activity(some)
             case "register":
@@ -68,10 +68,20 @@ class History:
                 self.index.take_off(made.claimed, self.now)
             case "end":
                 self._end(dice.sample(sorted(self.index.in_flight), len(self.index.in_flight) // 2))
-            case "spec":
+            case "policy":
+                self._change_policy()
+        return self._tick()
+
+    def _change_policy(self) -> None:
+        dice = self.dice
+        match dice.choice(["thresholds", "edit", "drop"]):
+            case "thresholds":
                 thresholds = self.spec.thresholds.model_copy(update={"active": dice.choice([6 * HOUR, DAY, 2 * DAY])})
                 self.spec = self.spec.model_copy(update={"thresholds": thresholds})
-        return self._tick()
+            case "edit":
+                self.edit = IntervalEdit(self.now, Intervals(dice.choice([MINUTE, HOUR]), dice.choice([MINUTE, HOUR])))
+            case "drop":
+                self.cohorts = dice.randint(1, 30)
 
     def _note_activity(self, user_ids: list[str]) -> None:
         for user_id in self.index.records.keys() & set(user_ids):
@@ -89,8 +99,8 @@ class History:
 
     def _tick(self) -> Tick:
         failing = Breaker(self.dice.choice([0, 0, 0, 3]), self.now - MINUTE)
-        ledger: Ledger = ledger_of(self.spec, cohorts=15, breaker=failing)
-        return Tick(self.spec, ledger, self.now, self.index.in_flight, cohorts=15)
+        ledger: Ledger = ledger_of(self.spec, cohorts=self.cohorts, breaker=failing, edit=self.edit)
+        return Tick(self.spec, ledger, self.now, self.index.in_flight, cohorts=self.cohorts)
 
 
 @settings(max_examples=40, deadline=None)
