@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
+from handbook import problems
 from handbook.markdown import code, listed, made_from, table, text
 from periodic_sync.server.app import Parts, create_app
 from periodic_sync.server.guard import RIGHT
@@ -24,7 +25,7 @@ What `GET /openapi.json` of the server says, for people. How to install and use 
 
 `…` stands for `{PREFIX}`. A right is a verb on a resource of group
 `sync.moonx.farm`, for that policy in that namespace. Every answer but 2xx is a problem, `application/problem+json`;
-[its codes](http-api.md#what-can-be-relied-on) say what to do.
+[its code](#problems) is one word.
 
 """
 )
@@ -82,7 +83,7 @@ def render() -> str:
         ["route", "right"],
         [[f"[`{method} {path}`](#{_anchor(method, path)})", _right(operation)] for method, path, operation in routes],
     )
-    return _HEAD + overview + "".join(_route(*each, schemas) for each in routes).rstrip("\n") + "\n"
+    return _HEAD + overview + "".join(_route(*each, schemas) for each in routes) + problems.section(described)
 
 
 def _anchor(method: str, path: str) -> str:

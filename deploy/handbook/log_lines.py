@@ -1,9 +1,10 @@
 """The log lines worth an alert: found in the code, so that none can be added without a word on what it means."""
 
 import ast
-from pathlib import Path
+from functools import cache
 
-_SOURCES = Path(__file__).resolve().parents[2] / "operator" / "periodic_sync"
+from handbook.calls import calls, constants_of, name_of
+
 _SERIOUS = frozenset({"error", "exception", "critical"})
 
 MEANINGS = {
@@ -26,22 +27,12 @@ MEANINGS = {
 """By message."""
 
 
+@cache
 def serious() -> frozenset[str]:
     """The messages of all calls at the level of errors."""
-    return frozenset(
-        message for path in _SOURCES.rglob("*.py") for message in _messages(ast.parse(path.read_text(encoding="utf-8")))
-    )
+    said = (next(constants_of(call), None) for call in calls() if name_of(call) in _SERIOUS and _is_method(call))
+    return frozenset(message for message in said if isinstance(message, str))
 
 
-def _messages(tree: ast.AST) -> list[str]:
-    return [
-        call.args[0].value
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Attribute)
-        and call.func.attr in _SERIOUS
-        and isinstance(call.func.value, ast.Name | ast.Attribute)
-        and call.args
-        and isinstance(call.args[0], ast.Constant)
-        and isinstance(call.args[0].value, str)
-    ]
+def _is_method(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute)

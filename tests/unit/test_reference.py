@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster_support import ROOT
-from handbook import cli, http_routes, log_lines, reasons, syncpolicy
+from handbook import cli, http_routes, log_lines, problems, reasons, syncpolicy
 from handbook.markdown import COMMAND, text
 from handbook.reference import PAGES
 from periodic_sync.api.crd import build_crd
@@ -80,3 +80,13 @@ def test_every_command_is_told_with_all_its_options() -> None:
 def test_every_argument_and_option_has_a_help_text() -> None:
     without = {(name, param.name) for name, each in cli.commands().items() for param in each.params if not param.help}
     assert without == set()
+
+
+def test_every_problem_is_told_with_its_code() -> None:
+    found = problems.codes()
+    assert found[401] == {"NoToken", "TokenNotAccepted"}
+    assert {"StoreUnavailable", "KubernetesUnavailable", "TimedOut"} <= found[503]
+    page = http_routes.render()
+    for status, words in found.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {status} |")]
+        assert all(f"`{word}`" in row for word in words)
