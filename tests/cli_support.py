@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import NamedTuple
 
-from cluster_support import ROOT
+from cluster_support import KUBECTL, ROOT
 
 
 class Ended(NamedTuple):
@@ -32,3 +32,26 @@ async def periodic_sync(
     out, err = await process.communicate((stdin or "").encode())
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())
+
+
+COMMANDS = {
+    "periodic-sync": "periodic_sync.cli.main",
+    "kubectl-syncpolicy": "periodic_sync.cli.main",
+    "kubectl_complete-syncpolicy": "periodic_sync.cli.completing",
+}
+"""Module by name, as project.scripts has them."""
+
+
+def with_commands(folder: Path) -> dict[str, str]:
+    """Put kubectl and this package's commands into a new folder. Returns: an environment that has them on its PATH."""
+    folder.mkdir()
+    assert KUBECTL
+    (folder / "kubectl").symlink_to(KUBECTL)
+    for name, module in COMMANDS.items():
+        program = folder / name
+        run = f"runpy.run_module({module!r}, run_name='__main__', alter_sys=False)"
+        start = f"import runpy, sys; sys.argv[0] = {name!r}; {run}"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{start}" "$@"\n')
+        program.chmod(0o755)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "operator"), "COLUMNS": "120"}

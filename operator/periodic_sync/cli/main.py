@@ -67,11 +67,17 @@ def _top(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns: the exit code."""
-    called = Path(sys.argv[0]).name
+    is_plugin = Path(sys.argv[0]).name.startswith("kubectl-syncpolicy")
+    if is_plugin and {"--install-completion", "--show-completion"} & set(
+        sys.argv[1:] if arguments is None else arguments
+    ):
+        return _told(
+            "kubectl completes this itself, by kubectl_complete-syncpolicy on the PATH: see `kubectl completion -h`"
+        )
     try:
         app(
             args=None if arguments is None else list(arguments),
-            prog_name="kubectl syncpolicy" if called.startswith("kubectl-syncpolicy") else "periodic-sync",
+            prog_name="kubectl syncpolicy" if is_plugin else "periodic-sync",
         )
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else _told(ended.code)

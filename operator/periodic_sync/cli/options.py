@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from periodic_sync.api.durations import parse_duration
+from periodic_sync.cli import completing
 
 
 class Output(StrEnum):
@@ -30,7 +31,13 @@ CLUSTER = "Cluster"
 
 Namespace = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", help="Of the policy. By default the kubeconfig's.", rich_help_panel=CLUSTER),
+    typer.Option(
+        "--namespace",
+        "-n",
+        help="Of the policy. By default the kubeconfig's.",
+        autocompletion=completing.namespaces,
+        rich_help_panel=CLUSTER,
+    ),
 ]
 Kubeconfig = Annotated[
     str | None,
@@ -40,7 +47,9 @@ Kubeconfig = Annotated[
 ]
 Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig.", rich_help_panel=CLUSTER)]
 OutputFormat = Annotated[Output, typer.Option("--output", "-o", help="How to print what was found.")]
-PolicyName = Annotated[str, typer.Argument(metavar="POLICY", help="The SyncPolicy's name.")]
+PolicyName = Annotated[
+    str, typer.Argument(metavar="POLICY", help="The SyncPolicy's name.", autocompletion=completing.policies)
+]
 RedisUrl = Annotated[
     str | None,
     typer.Option(

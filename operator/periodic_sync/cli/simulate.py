@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from periodic_sync.api.durations import HOUR, parse_duration
+from periodic_sync.cli import completing
 from periodic_sync.cli.errors import CommandError, told
 from periodic_sync.cli.options import (
     Context,
@@ -53,7 +54,10 @@ class Played:
 
 def simulate(
     policy: Annotated[
-        str | None, typer.Argument(metavar="POLICY", help="Of the cluster, with its users; or one in FILE.")
+        str | None,
+        typer.Argument(
+            metavar="POLICY", help="Of the cluster, with its users; or one in FILE.", autocompletion=completing.policies
+        ),
     ] = None,
     file: Annotated[
         str | None,

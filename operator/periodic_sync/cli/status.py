@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from periodic_sync.cli import completing
 from periodic_sync.cli.errors import CommandError, explained, told
 from periodic_sync.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat, RedisUrl
 from periodic_sync.cli.output import show, standard_output
@@ -25,7 +26,10 @@ MOST_LOOKED_AT = 200
 
 
 def status(
-    policy: Annotated[str | None, typer.Argument(metavar="POLICY", help="By default all of the namespace.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Argument(metavar="POLICY", help="By default all of the namespace.", autocompletion=completing.policies),
+    ] = None,
     all_namespaces: Annotated[
         bool, typer.Option("--all-namespaces", "-A", help="The policies of all of them.")
     ] = False,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from periodic_sync.cli import completing
 from periodic_sync.cli.errors import told
 from periodic_sync.cli.options import (
     CLUSTER,
@@ -32,7 +33,12 @@ OperatorNamespace = Annotated[
 
 def check(
     policy: Annotated[
-        str | None, typer.Argument(metavar="[POLICY]", help="A SyncPolicy to look at closely. By default all, briefly.")
+        str | None,
+        typer.Argument(
+            metavar="[POLICY]",
+            help="A SyncPolicy to look at closely. By default all, briefly.",
+            autocompletion=completing.policies,
+        ),
     ] = None,
     namespace: Namespace = None,
     operator_namespace: OperatorNamespace = "periodic-sync",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from periodic_sync import __version__
+from periodic_sync.cli import completing
 from periodic_sync.cli.check.command import OperatorNamespace, entry
 from periodic_sync.cli.errors import told
 from periodic_sync.cli.options import Context, Kubeconfig, Namespace, RedisUrl
@@ -46,7 +47,12 @@ What could not be had:
 
 def report(
     policy: Annotated[
-        str | None, typer.Argument(metavar="[POLICY]", help="One SyncPolicy. By default all of the namespace.")
+        str | None,
+        typer.Argument(
+            metavar="[POLICY]",
+            help="One SyncPolicy. By default all of the namespace.",
+            autocompletion=completing.policies,
+        ),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="To write. By default periodic-sync-report-TIME.tar.gz.")
