@@ -35,7 +35,7 @@ def check(
     policy: Annotated[
         str | None,
         typer.Argument(
-            metavar="[POLICY]",
+            metavar="POLICY",
             help="A SyncPolicy to look at closely. By default all, briefly.",
             autocompletion=completing.policies,
         ),

@@ -17,7 +17,7 @@ def convert_env(
     file: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FILE|-]", help="A .env file, or - for one on standard input. By default the environment."
+            metavar="FILE|-", help="A .env file, or - for one on standard input. By default the environment."
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Of the SyncPolicy.")] = "portfolios",

@@ -49,7 +49,7 @@ def report(
     policy: Annotated[
         str | None,
         typer.Argument(
-            metavar="[POLICY]",
+            metavar="POLICY",
             help="One SyncPolicy. By default all of the namespace.",
             autocompletion=completing.policies,
         ),
