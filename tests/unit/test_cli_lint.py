@@ -62,6 +62,13 @@ def test_each_finding_has_the_line_it_is_about() -> None:
     ]
 
 
+def test_a_name_that_is_refused_is_told_by_its_line() -> None:
+    text = (
+        MANIFEST.replace("soon", "5m").replace("value: 5", "value: '5'").replace("{name: portfolios}", "{name: my.p}")
+    )
+    assert (4, "error", "") in told(text)
+
+
 def test_what_is_missing_is_told_where_it_belongs() -> None:
     text = MANIFEST.replace("soon", "5m").replace("value: 5", "value: '5'").replace("{name: users}", "{}")
     assert (7, "error", "spec.store.configMap.name") in told(text)
@@ -228,7 +235,7 @@ def test_as_a_person_types_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [
-        ("kind: ConfigMap\n", 0, "1: warning: there is no SyncPolicy in it"),
+        ("kind: ConfigMap\n", 0, "1: advice: there is no SyncPolicy in it"),
         ("a: [\n", 1, "error: it is no YAML"),
         (MANIFEST.replace("v1alpha1", "v1"), 1, 'no matches for kind "SyncPolicy" in version "sync.moonx.farm/v1"'),
         (MANIFEST.replace("metadata: {name: portfolios}", ""), 1, "name or generateName is required"),

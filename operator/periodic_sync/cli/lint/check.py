@@ -19,6 +19,7 @@ SOME_RULES_WERE_NOT_CHECKED = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
     "validation"
 )
+_NAME: Path = ("metadata", "name")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NO_SUBDOMAIN = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
@@ -66,7 +67,8 @@ def check(text: str, source: str) -> Checked:
     except UnreadableError as error:
         checked.findings.append(Finding(Severity.ERROR, (), str(error), line=error.line))
     if not checked.policies and not checked.findings:
-        checked.findings.append(Finding(Severity.WARNING, (), f"there is no {KIND} in it", line=1))
+        # Nothing to warn of: whole folders are given, and what else is in them is none of this program's.
+        checked.findings.append(Finding(Severity.ADVICE, (), f"there is no {KIND} in it", line=1))
     checked.findings.sort(key=lambda finding: finding.line)
     return checked
 
@@ -83,7 +85,9 @@ def _policies(value: Any, at: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]
 
 def _placed(document: Document, at: Path, findings: list[Finding]) -> Iterator[Finding]:
     for found in findings:
-        yield replace(found, line=document.line((*at, *found.path)), field=spelled(found.path))
+        # The rule about the name belongs to the root, which alone may look at metadata.
+        place = _NAME if not found.path and found.message.startswith("metadata.name ") else found.path
+        yield replace(found, line=document.line((*at, *place)), field=spelled(found.path))
 
 
 def check_policy(body: Mapping[str, Any]) -> list[Finding]:
