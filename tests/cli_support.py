@@ -1,13 +1,17 @@
-"""The command line as a process of a test's own."""
+"""The command line, as a process of a test's own or in a thread of it."""
 
 import asyncio
+import io
 import os
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 from cluster_support import KUBECTL, ROOT
+from periodic_sync.cli import main as cli
 
 
 class Ended(NamedTuple):
@@ -32,6 +36,26 @@ async def periodic_sync(
     out, err = await process.communicate((stdin or "").encode())
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def periodic_sync_here(*arguments: str, kubeconfig: Path, stdin: str | None = None, **variables: str) -> Ended:
+    """The same in a thread of this process, which saves the second that a process takes to start. One at a time."""
+
+    def run() -> Ended:
+        out, err = io.StringIO(), io.StringIO()
+        # The client reads $KUBECONFIG only once in a process.
+        whole = [*arguments, "--kubeconfig", str(kubeconfig)]
+        own = {"COLUMNS": "120", **variables}
+        with (
+            mock.patch.dict(os.environ, own),
+            mock.patch.object(sys, "stdin", io.StringIO(stdin or "")),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            code = cli.main(whole)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    return await asyncio.to_thread(run)
 
 
 COMMANDS = {

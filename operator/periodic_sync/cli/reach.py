@@ -113,7 +113,8 @@ async def store_of(entered: Session, body: "Object", redis_url: str | None) -> A
     if redis is None:
         backend, place = await of_policy(entered.client, policy, clock), None
     else:
-        backend, place = await _redis(entered.client, policy, redis_url)
+        counted = (body.get("status") or {}).get("totalUsers") or 0
+        backend, place = await _redis(entered.client, policy, redis_url, counted)
 
     async def ready() -> "Backend":
         return backend
@@ -150,7 +151,10 @@ def parsed(body: "Object") -> "SyncPolicy":
         raise CommandError(f"SyncPolicy {about['namespace']}/{about['name']} can't be worked with: {error}") from None
 
 
-async def _redis(client: "KubeClient", policy: "SyncPolicy", url: str | None) -> tuple["Backend", RedisPlace]:
+async def _redis(
+    client: "KubeClient", policy: "SyncPolicy", url: str | None, counted: int
+) -> tuple["Backend", RedisPlace]:
+    """counted: users that the operator has seen."""
     from periodic_sync.client.opening import secret_connection
     from periodic_sync.client.redis_backend import RedisBackend
     from periodic_sync.stores.redis.keys import Keys
@@ -165,7 +169,7 @@ async def _redis(client: "KubeClient", policy: "SyncPolicy", url: str | None) ->
     else:
         commands = connection(url)
         try:
-            await _check_owner(client, policy, commands, keys)
+            await _check_owner(client, policy, commands, keys, counted)
         except BaseException:
             await commands.close()
             raise
@@ -183,14 +187,18 @@ def connection(url: str) -> "Commands":
         raise CommandError(f"--redis-url, or $REDIS_URL: {error}") from None
 
 
-async def _check_owner(client: "KubeClient", policy: "SyncPolicy", commands: "Commands", keys: "Keys") -> None:
+async def _check_owner(
+    client: "KubeClient", policy: "SyncPolicy", commands: "Commands", keys: "Keys", counted: int
+) -> None:
     """A URL that was typed, or is of another program's environment, may lead anywhere. Raises: CommandError."""
     from periodic_sync.kube.cluster import policy_owner
     from periodic_sync.stores.redis.meta import is_same_owner, owner_of
 
     owner = await owner_of(commands, keys)
-    if owner and not is_same_owner(owner, await policy_owner(client, policy.namespace, policy.name)):
-        raise CommandError(
-            f"The Redis of --redis-url, or $REDIS_URL, has users of SyncPolicy {owner.partition('/')[2]} under "
-            f"{keys.prefix!r}, and not of this one: is it another server than the policy's?"
-        )
+    if not owner and counted:
+        there = f"has no users under {keys.prefix!r} that an operator knows of, and this policy has {counted}"
+    elif owner and not is_same_owner(owner, await policy_owner(client, policy.namespace, policy.name)):
+        there = f"has users of SyncPolicy {owner.partition('/')[2]} under {keys.prefix!r}, and not of this one"
+    else:
+        return
+    raise CommandError(f"The Redis of --redis-url, or $REDIS_URL, {there}: is it another server than the policy's?")

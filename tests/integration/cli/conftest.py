@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli_support import Ended, periodic_sync
+from cli_support import Ended, periodic_sync_here
 from periodic_sync.api.durations import HOUR
 from periodic_sync.core.users import UserRecord
 from periodic_sync.kube.client import KubeClient
@@ -49,7 +49,7 @@ class Place:
 
     async def run(self, *arguments: str, stdin: str | None = None, **variables: str) -> Ended:
         """A command on the policy's namespace."""
-        return await periodic_sync(
+        return await periodic_sync_here(
             *arguments, "-n", self.bench.namespace, kubeconfig=self.api_server, stdin=stdin, **variables
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from kubelet import naming
 from periodic_sync.api.names import REQUESTED_AT_ANNOTATION, SYNC_USERS_ANNOTATION
 from periodic_sync.kube.resources import SYNC_POLICIES
+from redis_support import redis_server
 from turns_support import NAME, until
 
 from .conftest import PASSWORD, Place
@@ -165,6 +166,17 @@ async def test_no_url_is_printed_whatever_is_wrong_with_it(on_redis: Place) -> N
         assert done.code == 1, done
         assert PASSWORD not in done.out + done.err
         assert done.err.startswith("periodic-sync users: ")
+
+
+async def test_a_redis_that_another_program_s_variable_names_is_not_written(on_redis: Place) -> None:
+    place = on_redis
+    await synced_once(place, "u1")
+    async with redis_server() as other:
+        done = await place.run("register", NAME, "ada", "--wallet", WALLET, REDIS_URL=other.url)
+        assert (done.code, await other.command("DBSIZE")) == (1, 0)
+    assert "has no users under 'portfolios:' that an operator knows of, and this policy has 1" in done.err
+    assert place.redis is not None
+    assert (await place.run("register", NAME, "ada", "--wallet", WALLET, REDIS_URL=place.redis.url)).code == 0
 
 
 async def test_another_policy_s_redis_is_not_taken_for_this_one_s(on_redis: Place) -> None:
