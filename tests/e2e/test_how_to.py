@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from cluster_support import ROOT, Kubectl, eventually
+from live.api import Api
 from live.pages import Page
-from live.scene import Scene, await_gone, spec
+from live.scene import Scene, await_gone, spec, staged
 from live.service import SyncService
 from operator_process import free_port
 from tasks.paths import BUILD
@@ -15,17 +16,18 @@ from tasks.paths import BUILD
 USERS = [f"user-{number:02d}" for number in range(1, 13)]
 
 
-@pytest.fixture
-def served(scene: Scene, service: SyncService) -> Scene:
+@pytest.fixture(scope="module")
+def served(cluster: Kubectl, api: Api, service: SyncService) -> Iterator[Scene]:
     """A policy as that of the quickstart, all of whose users have been synced."""
-    scene.write_users(USERS)
-    scene.apply(spec(service.worker))
+    with staged(cluster, api, "how-to") as scene:
+        scene.write_users(USERS)
+        scene.apply(spec(service.worker))
 
-    def all_are_synced() -> None:
-        assert scene.status()["usersSynced"] >= len(USERS)
+        def all_are_synced() -> None:
+            assert scene.status()["usersSynced"] >= len(USERS)
 
-    eventually(all_are_synced, seconds=90)
-    return scene
+        eventually(all_are_synced, seconds=90)
+        yield scene
 
 
 @pytest.mark.parametrize("name", ["troubleshoot", "roll-back", "back-up", "upgrade"])
