@@ -104,3 +104,15 @@ def test_the_commands_of_every_page_are_run_by_a_test() -> None:
     pages = [path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md") if Page(str(path)).run_blocks()]
     assert len(pages) > 5
     assert [page for page in pages if f'"{page.stem}"' not in tests and page.name not in tests] == []
+
+
+def test_the_blocks_of_a_page_share_a_shell_and_one_that_fails_is_named(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```sh run\nword=kept\n```\n\n```sh\nfalse\n```\n\n```sh run\necho $word; test $word = kept\n```\n")
+    assert Page(str(page)).run(Path("/dev/null")) == "kept\n"
+    page.write_text(page.read_text() + "```sh run\ntest $word = lost\n```\n```sh run\necho not reached\n```\n")
+    with pytest.raises(AssertionError, match=r"ended with 1:\ntest \$word = lost\n") as failure:
+        Page(str(page)).run(Path("/dev/null"))
+    assert "not reached" not in str(failure.value)
+    with pytest.raises(AssertionError, match="has no 'port 3001' any more"):
+        Page(str(page)).run(Path("/dev/null"), instead={"port 3001": "port 1"})
