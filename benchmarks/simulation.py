@@ -119,7 +119,15 @@ async def compare(
 async def run(given: argparse.Namespace) -> int:
     worker = {"http": {"url": "http://sync.default.svc/users/{userId}/sync", "concurrency": 50}}
     jobs = {"maxConcurrentBatches": given.batches, "batchesPerJob": given.batches_per_job}
-    spec: Object = {"worker": worker, "batchSize": given.batch_size, "jobs": jobs}
+    opens, _, closes = given.market.partition("-")
+    market, _, off = given.intervals.partition("/")
+    spec: Object = {
+        "worker": worker,
+        "intervals": {"marketHours": market, "offHours": off},
+        "marketHours": {"start": opens, "end": closes},
+        "batchSize": given.batch_size,
+        "jobs": jobs,
+    }
     # The status decides nothing. The operator reads this name when it writes one.
     vars(reporting)["COUNTERS_EVERY"] = parse_duration(given.status_every)
     async with AsyncExitStack() as stack:
@@ -156,6 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=0.99, help="of the users who come on any day")
     parser.add_argument("--start", type=int, default=8, help="the hour of the day, UTC")
     parser.add_argument("--hours", type=int, default=24)
+    parser.add_argument("--market", default="09:00-17:00", help="market hours, UTC")
+    parser.add_argument("--intervals", default="5m/15m", help="in market hours, and outside them")
     parser.add_argument("--batch-size", type=int, default=1000)
     parser.add_argument("--batches", type=int, default=10, help="maxConcurrentBatches")
     parser.add_argument("--batches-per-job", type=int, default=2)
