@@ -36,13 +36,6 @@ class TestKeys:
         bases = {Keys(f"policy-{number}:").base.partition("{")[2] for number in range(100)}
         assert len(bases) > 90
 
-    @pytest.mark.parametrize(
-        ("prefix", "base"), [("{shop}:", "{shop}:"), ("a{b}c:", "a{b}c:"), ("{}:", "{}:{"), ("{open:", "{open:{")]
-    )
-    def test_a_tag_of_the_prefix_s_own_is_used(self, prefix: str, base: str) -> None:
-        assert Keys(prefix).base.startswith(base)
-        assert (Keys(prefix).base == prefix) is ("{" not in base.removeprefix(prefix))
-
 
 records = st.builds(
     UserRecord,

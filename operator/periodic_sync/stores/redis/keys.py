@@ -12,12 +12,12 @@ class Keys:
     """Made from `spec.store.redis.keyPrefix`, with which each begins, so that ACLs and SCAN can go by it.
 
     In a cluster one policy's keys have to be in one slot, and those of many policies spread: they share a hash tag,
-    which is the prefix's own where it has one.
+    and a prefix has no braces of its own.
     """
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
-        self.base = prefix if _has_tag(prefix) else f"{prefix}{{{_tag(prefix)}}}"
+        self.base = f"{prefix}{{{_tag(prefix)}}}"
         self.shared = tuple(
             f"{self.base}{name}"
             for name in ("meta", "seen", "due", "retry", "asked", "queue", "classes", "broken", "events")
@@ -32,11 +32,6 @@ class Keys:
     def user(self, user_id: str) -> str:
         """A hash with all there is of one user."""
         return self._user + user_id
-
-
-def _has_tag(prefix: str) -> bool:
-    opened = prefix.find("{")
-    return opened >= 0 and prefix.find("}", opened) > opened + 1
 
 
 def _tag(prefix: str) -> str:
