@@ -143,6 +143,8 @@ def lease(holder: str = "one") -> dict[str, Any]:
     ("found", "age", "renewed", "expected"),
     [
         (lease(), 5.0, True, ["ok"]),
+        (lease(), -0.6, True, ["ok"]),  # the API server tells its time in whole seconds
+        (lease(), 14.0, True, ["ok"]),
         (lease(), 50.0, True, ["ok", "warning"]),
         (lease(), -50.0, True, ["ok", "warning"]),
         (lease(), 50.0, False, ["failed"]),

@@ -1,9 +1,12 @@
 """`check` on a real API server: everything as it should be, then one thing after the other amiss."""
 
+import asyncio
 import json
 import re
 import subprocess
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from cli_support import periodic_sync
 from cluster_support import KUBECTL, ROOT, Kubectl
 from periodic_sync import __version__
 from periodic_sync.kube.client import KubeClient
+from periodic_sync.kube.leases import micro_time
 from periodic_sync.kube.resources import LEASES
 from periodic_sync.stores.redis.keys import Keys
 from redis_support import redis_server
@@ -59,6 +63,23 @@ async def lease(client: KubeClient, *, age: float = 0.0, holder: str = "periodic
     await client.create(LEASES, OPERATOR_NAMESPACE, body)
 
 
+@pytest.fixture
+async def leading(client: KubeClient, installed: Kubectl) -> AsyncIterator[None]:
+    """Somebody renews the Lease, however long the test takes."""
+
+    async def renew() -> None:
+        while True:
+            spec = {"renewTime": micro_time(int(time.time() * 1000))}
+            await client.merge(LEASES, OPERATOR_NAMESPACE, "periodic-sync", {"spec": spec})
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(renew())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 Lines = dict[str, list[tuple[str, str]]]
 """Result and message, by topic."""
 
@@ -78,7 +99,9 @@ def results(lines: Lines) -> dict[str, str]:
     return {topic: next(it for it in order if it in {result for result, _ in of}) for topic, of in lines.items()}
 
 
-async def test_where_all_is_well_nothing_is_amiss_but_that_no_node_runs_it(place: Place, installed: Kubectl) -> None:
+async def test_where_all_is_well_nothing_is_amiss_but_that_no_node_runs_it(
+    place: Place, installed: Kubectl, leading: None
+) -> None:
     await place.apply({"worker": {"http": {"url": "http://sync/{userId}"}}})
     await place.register("u1")
     await place.bench.operator().turn()

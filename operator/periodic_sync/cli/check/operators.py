@@ -8,6 +8,7 @@ from typing import Any
 
 from periodic_sync import __version__
 from periodic_sync.api.errors import ApiError, ForbiddenError
+from periodic_sync.cli.check.cluster import SKEW_TOLD
 from periodic_sync.cli.check.lines import Line, failed, ok, tried, unseen, warning
 from periodic_sync.kube.client import KubeClient, Object, Objects
 from periodic_sync.kube.resources import DEPLOYMENTS, LEASES, PODS
@@ -142,7 +143,7 @@ async def look_at_lease(client: KubeClient, namespace: str, name: str, server_ah
     if isinstance(found, ApiError) or not (record := _Record.read(found)).holder:
         return judge_lease(found, 0.0, renewed_since=False)
     age = _now() + server_ahead - record.renewed
-    if 0 <= age <= record.seconds:
+    if -SKEW_TOLD <= age <= record.seconds:
         return judge_lease(found, age, renewed_since=True)
     # Too old, or of the future: it may be the clock of who writes it.
     again: Object | ApiError = found
@@ -168,7 +169,7 @@ def judge_lease(found: Object | ApiError, age: float, *, renewed_since: bool) ->
     if not renewed_since:
         return [failed(topic, f"{record.holder} has not renewed its Lease for {age:.0f} s", "see the operator's log")]
     lines = [ok(topic, f"{record.holder} leads")]
-    if not 0 <= age <= record.seconds:
+    if not -SKEW_TOLD <= age <= record.seconds + SKEW_TOLD:
         way = "behind" if age > 0 else "ahead of"
         message = f"its node is about {abs(age):.0f} s {way} the API server"
         lines.append(warning("operator's clock", message, "synchronise the node's clock (NTP)"))
