@@ -146,7 +146,7 @@ def test_the_http_api_may_do_what_it_needs_and_nothing_with_jobs_pods_or_secrets
         ("tokenreviews", "create"),
         ("subjectaccessreviews", "create"),
         *(("syncpolicies", verb) for verb in ("get", "list")),
-        *(("configmaps", verb) for verb in ("get", "list", "create", "update", "patch")),
+        *(("configmaps", verb) for verb in ("get", "list", "watch", "create", "update", "patch")),
     }
 
 
@@ -170,11 +170,11 @@ def test_the_http_api_runs_as_two_with_an_account_a_budget_and_a_certificate() -
     assert of_api("Service")["spec"]["selector"] == spec["selector"]["matchLabels"]
 
 
-@pytest.mark.parametrize("role", ["activity-writer", "user-reader", "user-manager"])
+@pytest.mark.parametrize("role", ["activity-writer", "user-reader", "user-manager", "event-reader"])
 def test_roles_of_callers_grant_subresources_only_and_nothing_that_kubernetes_itself_serves(role: str) -> None:
     rules = of_api("ClusterRole", f"periodic-sync-{role}")["rules"]
     resources = {resource for rule in rules for resource in rule["resources"]}
-    assert resources <= {f"syncpolicies/{name}" for name in ("users", "activity", "sync", "tokens", "why")}
+    assert resources <= {f"syncpolicies/{name}" for name in ("users", "activity", "sync", "tokens", "why", "events")}
 
 
 def overlay(*components: str, namespace: str = "periodic-sync") -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from periodic_sync.server.middleware import AccessLog
+from periodic_sync.telemetry.api import ApiMetrics
 
 WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
 
@@ -20,7 +21,7 @@ async def line(caplog: pytest.LogCaptureFixture, level: int, status: int, **para
     path = "/v1/" + "/".join(params.values())
     scope = {"type": "http", "method": "GET", "path": path, "query_string": b"wallet=0xCANARY", "path_params": params}
     with caplog.at_level(level, "periodic_sync.server.access_log"):
-        await AccessLog(answers)(scope, None, send)  # type: ignore[arg-type]
+        await AccessLog(answers, ApiMetrics())(scope, None, send)  # type: ignore[arg-type]
     assert "0xCANARY" not in str(caplog.records[-1].__dict__)
     return caplog.records[-1].__dict__
 
