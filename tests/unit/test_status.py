@@ -8,7 +8,8 @@ import pytest
 from ledger_support import open_job
 from periodic_sync.api.names import Priority
 from periodic_sync.core.ledger import Breaker, Ledger, ManualRequest, Phase, Refusal, Scope, Totals
-from periodic_sync.core.status import LONGEST_MESSAGE, Counts, Findings, Obstacle, Status, changes, fold, is_urgent
+from periodic_sync.core.status import LONGEST_MESSAGE, Counts, Findings, Obstacle, Status, fold
+from periodic_sync.core.status_writes import NOTHING_WRITTEN, Written, changes, is_urgent
 from scheduling import NOON, instant
 
 LEDGER = Ledger(generation=3, enabled=True)
@@ -250,3 +251,32 @@ def condition(reason: str = "Scheduling", words: str = "4 users", generation: in
 )
 def test_what_a_person_waits_for_is_urgent(patch: Status, urgent: bool) -> None:
     assert is_urgent(condition(), patch) is urgent
+
+
+OLDER = Written(sent={"totalUsers": 3, "new": 1}, kept={"totalUsers": 3})
+"""Written where the CRD does not know the field `new`."""
+
+
+@pytest.mark.parametrize(
+    ("previous", "new", "unsent"),
+    [
+        pytest.param({"totalUsers": 3}, {"totalUsers": 3, "new": 1}, {}, id="what was dropped is sent once"),
+        pytest.param({"totalUsers": 3}, {"totalUsers": 3, "new": 2}, {"new": 2}, id="it has changed"),
+        pytest.param({"totalUsers": 3}, {"totalUsers": 4, "new": 1}, {"totalUsers": 4}, id="something else has"),
+        pytest.param({"totalUsers": 9}, {"totalUsers": 3, "new": 1}, {"totalUsers": 3}, id="others have changed it"),
+        pytest.param({}, {"totalUsers": 3, "new": 1}, {"totalUsers": 3}, id="others have removed it"),
+        pytest.param(
+            {"totalUsers": 3, "new": 7}, {"totalUsers": 3, "new": 1}, {"new": 1}, id="a newer CRD, and others wrote it"
+        ),
+        pytest.param({"totalUsers": 3, "odd": 1}, {"totalUsers": 3, "new": 1}, {"odd": None}, id="others added one"),
+    ],
+)
+def test_what_the_api_server_would_drop_again_is_not_written_again(
+    previous: Status, new: Status, unsent: Status
+) -> None:
+    assert OLDER.unsent(previous, changes(previous, new)) == unsent
+
+
+def test_an_operator_that_has_written_nothing_writes_all_that_differs() -> None:
+    patch = changes({"a": 1, "b": 2}, {"b": 3, "c": 0})
+    assert NOTHING_WRITTEN.unsent({"a": 1, "b": 2}, patch) == patch == {"a": None, "b": 3, "c": 0}

@@ -6,7 +6,8 @@ from periodic_sync.api.names import Condition
 from periodic_sync.api.reasons import ConditionReason, EventReason
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.pace import COUNTERS_EVERY
-from periodic_sync.core.status import Findings, Status, changes, fold, is_urgent
+from periodic_sync.core.status import Findings, Status, fold
+from periodic_sync.core.status_writes import NOTHING_WRITTEN, Written, changes, is_urgent
 from periodic_sync.kube.client import KubeClient, Object
 from periodic_sync.kube.events import PolicyEvents
 from periodic_sync.kube.resources import SYNC_POLICIES
@@ -21,6 +22,7 @@ class Reporter:
         self._events = events
         self._clock = clock
         self._written_at = 0
+        self._written = NOTHING_WRITTEN
 
     async def report(self, policy: Object, found: Findings) -> int | None:
         """Bring the status from what it was when `policy` was read to what was found.
@@ -31,15 +33,17 @@ class Reporter:
         before = policy.get("status") or {}
         after = fold(before, found)
         patch = changes(before, after)
-        if not patch:
+        unsent = self._written.unsent(before, patch)
+        if not unsent:
             return None
         now = self._clock()
         next_write = self._written_at + COUNTERS_EVERY
-        if not is_urgent(before, patch) and self._written_at <= now < next_write:
+        if not is_urgent(before, unsent) and self._written_at <= now < next_write:
             return next_write
         version = policy["metadata"]["resourceVersion"]
         where = self._policy.namespace, self._policy.name
-        await self._client.merge_status(SYNC_POLICIES, *where, patch, version=version)
+        answer = await self._client.merge_status(SYNC_POLICIES, *where, patch, version=version)
+        self._written = Written(after, answer.get("status") or {})
         self._written_at = now
         await self._tell_turns(before, after)
         return None

@@ -18,26 +18,6 @@ Words = tuple[str, ConditionReason, str]
 
 LONGEST_MESSAGE = 2048
 
-COUNTERS = frozenset(
-    {
-        "isMarketHours",
-        "totalUsers",
-        "activeUsers",
-        "staleUsers",
-        "dueUsers",
-        "dueUsersByPriority",
-        "inFlightUsers",
-        "skippedEntries",
-        "activeJobs",
-        "lastScheduleTime",
-        "lastSyncTime",
-        "nextScheduledSync",
-        "usersSynced",
-        "usersFailed",
-    }
-)
-"""Fields that may wait for a moment to be written together; all others say something a person waits for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -125,27 +105,6 @@ def is_acknowledged(ledger: Ledger, generation: int) -> bool:
     if ledger.generation != generation:
         return False
     return ledger.enabled or all(job.phase is not Phase.CLAIMED for job in ledger.jobs)
-
-
-def changes(previous: Status, new: Status) -> Status:
-    """The merge patch from one status to the other; empty where they are equal."""
-    gone = dict.fromkeys(previous.keys() - new.keys())
-    return {key: value for key, value in new.items() if previous.get(key) != value or key not in previous} | gone
-
-
-def is_urgent(previous: Status, patch: Status) -> bool:
-    """Whether a person or a program waits for this patch: an acknowledgement, a token, a condition. Counters, and the
-    words of a condition that stays as it is, may wait to be written together."""
-    if patch.keys() - COUNTERS - {"conditions"}:
-        return True
-    return "conditions" in patch and _essence(patch["conditions"]) != _essence(previous.get("conditions") or [])
-
-
-def _essence(conditions: list[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    return [
-        tuple(condition.get(key) for key in ("type", "status", "reason", "observedGeneration"))
-        for condition in conditions
-    ]
 
 
 def format_instant(milliseconds: int) -> str:

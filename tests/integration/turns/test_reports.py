@@ -4,7 +4,10 @@ import pytest
 
 from periodic_sync.api.durations import MINUTE, SECOND
 from periodic_sync.api.names import REQUESTED_AT_ANNOTATION, SYNC_USERS_ANNOTATION
-from turns_support import INTERVAL, Bench, Operator
+from periodic_sync.controller import reporting
+from periodic_sync.core.status import Findings, Status, fold
+from periodic_sync.kube.resources import SYNC_POLICIES
+from turns_support import INTERVAL, NAME, Bench, Operator
 
 
 async def quiet(bench: Bench) -> Operator:
@@ -25,6 +28,16 @@ async def writes_of_a_turn(operator: Operator) -> list[str]:
     return operator.client.writes[before:]
 
 
+def _folded_with_a_field_of_tomorrow(previous: Status, found: Findings) -> Status:
+    """The API server's CRD is today's."""
+    return {**fold(previous, found), "ofTomorrow": {"high": 1}}
+
+
+async def _version(bench: Bench) -> str:
+    body = await bench.client.get(SYNC_POLICIES, bench.namespace, NAME)
+    return str(body["metadata"]["resourceVersion"])
+
+
 async def ask(bench: Bench, users: str, token: str = "t1") -> None:
     await bench.edit(metadata={"annotations": {SYNC_USERS_ANNOTATION: users, REQUESTED_AT_ANNOTATION: token}})
 
@@ -36,6 +49,23 @@ class TestWrites:
             assert await writes_of_a_turn(operator) == []
             bench.now += 10 * SECOND
         assert await writes_of_a_turn(bench.operator()) == []
+
+    async def test_a_field_that_an_older_crd_lacks_is_not_written_again_and_again(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reporting, "fold", _folded_with_a_field_of_tomorrow)
+        operator = await quiet(bench)
+        for _ in range(3):
+            assert await writes_of_a_turn(operator) == []
+            bench.now += 10 * SECOND
+        await bench.client.merge_status(
+            SYNC_POLICIES, bench.namespace, NAME, {"totalUsers": 99}, version=await _version(bench)
+        )
+        assert await writes_of_a_turn(operator) == ["PATCH status"]
+        status = await bench.status()
+        assert (status["totalUsers"], status.get("ofTomorrow")) == (3, None)
+        bench.now += 10 * SECOND
+        assert await writes_of_a_turn(operator) == []
 
     async def test_a_quiet_turn_of_a_disabled_policy_writes_nothing(self, bench: Bench) -> None:
         operator = await quiet(bench)
