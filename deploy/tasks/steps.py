@@ -17,6 +17,7 @@ from tasks.shell import TaskError, environment
 
 HEARTBEAT = 20.0
 TAIL = 25
+WIDTH = 100  # of the last line of output that a heartbeat shows
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,17 @@ class Progress:
                     log.write(line)
                     lines = [*lines[-tail + 1 :], line.rstrip()]
                     if line.strip():
-                        self.note(line.strip()[:100])
+                        self.note(_cut(line.strip(" •\n")))
         if process.returncode:
             end = "\n".join(f"    {line}" for line in lines)
             raise TaskError(
                 f"`{shlex.join(words)}` ended with exit code {process.returncode}; the end of its output "
                 f"(all of it is in {shown(self.log)}):\n{end}"
             )
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else line[: WIDTH - 1].rstrip() + "…"
 
 
 def _feed(pipe: IO[str] | None, text: str | None) -> None:
@@ -199,7 +204,7 @@ class _Run:
 
     def _heartbeat(self) -> None:
         for step, (progress, began) in self._running.items():
+            usual = step.usual.split(",")[0]  # what it takes the next time was said when it began
             self._board.line(
-                step.name,
-                f"... {time.monotonic() - began:.0f} s of usually {step.usual}; {progress.latest}".rstrip("; "),
+                step.name, f"... {time.monotonic() - began:.0f} s, usually {usual}; {progress.latest}".rstrip("; ")
             )

@@ -47,15 +47,22 @@ def test_a_step_that_takes_long_tells_its_last_line_of_output(
     monkeypatch.setattr(steps._Run, "_heartbeat", lambda run: (heartbeat(run), told.set())[0])
 
     def work(progress: Progress) -> None:
-        progress.run(["echo", "312 of 1480 packages"])
+        progress.run(["echo", " • 312 of 1480 packages"])
         told.clear()
         assert told.wait(10)
 
-    run_steps([Step("kubernetes", "Kubernetes", "8 min", work)])
-    assert "kubernetes  ... 0 s of usually 8 min; 312 of 1480 packages" in capsys.readouterr().out
+    run_steps([Step("kubernetes", "Kubernetes", "8 min the first time, 2 s after that", work)])
+    assert "kubernetes  ... 0 s, usually 8 min the first time; 312 of 1480 packages\n" in capsys.readouterr().out
 
 
 heartbeat = steps._Run._heartbeat
+
+
+@pytest.mark.parametrize(("said", "shown"), [("x" * 100, "x" * 100), ("x" * 101, "x" * 99 + "…")])
+def test_a_long_line_of_output_is_cut_where_it_can_be_seen(said: str, shown: str) -> None:
+    progress = Progress("image", steps.Board())
+    progress.run(["echo", said])
+    assert progress.latest == shown
 
 
 def test_a_failure_names_the_command_the_end_of_its_output_and_the_log(logs: Path) -> None:

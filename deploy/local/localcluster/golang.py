@@ -138,6 +138,6 @@ def _follow(process: "subprocess.Popen[bytes]", log: Path, total: int, progress:
     while not _ends_within(process, 1):
         compiled = len(log.read_text(errors="replace").splitlines())
         # What Go's own build cache still has is not told, so the count may end far below the total.
-        progress.at(f"{compiled} of at most {total} packages compiled, then they are linked")
+        progress.at(f"{compiled} of at most {total} compiled")
         if progress.elapsed > _BUILD_SECONDS:
             raise LocalClusterError(f"'go build' took more than {_BUILD_SECONDS // 60} minutes:\n{last_lines(log)}")
