@@ -79,6 +79,13 @@ def test_without_a_command_help_is_printed(capsys: pytest.CaptureFixture[str]) -
     assert "Keep the data of a product's active users fresh." in "".join(capsys.readouterr())
 
 
+def test_the_lines_of_help_are_as_long_as_the_terminal_has_room_and_not_as_in_the_source(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["simulate", "--help"]) == 0
+    assert "so that intervals and batch size can be chosen before" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "own_namespace", "lease"),
     [

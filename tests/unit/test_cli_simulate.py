@@ -48,6 +48,7 @@ def test_one_policy_has_its_totals_a_chart_and_advice() -> None:
     assert head.split() == ["HOUR", "SYNCS", "JOBS", "PODS", "WRITES", "LAG", "P99"]
     assert eight.split()[:3] == ["08:00", "80", "████████"]
     assert nine.split()[:3] == ["09:00*", "240", "█" * BAR_WIDTH]
+    assert "hours of Etc/UTC, * market hours" in lines
     assert lines[-1] == "nothing to warn of"
     assert max(map(len, lines)) <= 80
 

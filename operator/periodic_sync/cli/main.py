@@ -1,7 +1,8 @@
 """`periodic-sync`, and the same as `kubectl syncpolicy`: one program for everything that people and manifests start."""
 
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _help(command: Callable[..., None]) -> str:
+    """The docstring without the line breaks of its source, which typer takes out of the first paragraph only."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(each.split()) for each in paragraphs)
+
+
 for panel, commands in (
     (LOOK, (status.status, users.users, why.why, plan.plan, simulate.simulate)),
     (STEER, (sync.sync, pausing.pause, pausing.resume)),
@@ -47,7 +56,8 @@ for panel, commands in (
     (RUN, (operator.operator, server.server)),
 ):
     for command in commands:
-        app.command(command.__name__.removesuffix("_users").replace("_", "-"), rich_help_panel=panel)(command)
+        name = command.__name__.removesuffix("_users").replace("_", "-")
+        app.command(name, help=_help(command), rich_help_panel=panel)(command)
 
 
 def _version(wanted: bool) -> None:

@@ -85,7 +85,7 @@ def table(names: Sequence[str], played: Sequence[Simulation]) -> RenderableType:
     inputs = played[0].inputs
     begun = Text(f"{inputs.hours} h from {instant(inputs.start)}, {len(inputs.people.users)} users", style="bold")
     chart = _chart(played[0]) if len(played) == 1 else _charts(names, played)
-    parts: list[RenderableType] = [begun, Text(), _totals(names, played), Text(), chart]
+    parts: list[RenderableType] = [begun, Text(), _totals(names, played), Text(), chart, _legend(played[0])]
     for name, each in zip(names, played, strict=True):
         parts += [Text(), *_advice(name if len(played) > 1 else "", each)]
     return Group(*parts)
@@ -151,6 +151,10 @@ def _clock(played: Simulation, hour: Hour) -> str:
     form = "%a %H:%M" if played.inputs.hours * HOUR > DAY else "%H:%M"
     mark = "*" if hour.is_open_at_start else " "
     return datetime.fromtimestamp(hour.start // SECOND, zone).strftime(form) + mark
+
+
+def _legend(played: Simulation) -> Text:
+    return Text(f"hours of {played.inputs.spec.market_hours.time_zone}, * market hours", style="dim")
 
 
 def bar(value: int, highest: int, width: int) -> str:
