@@ -2,76 +2,29 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from periodic_sync.api.errors import UnavailableError
-from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.client.backend import SystemClock
-from periodic_sync.core.event_marks import Cursor, LostError, Position, read_id
-from periodic_sync.core.events import UserSynced
+from periodic_sync.core.event_marks import Cursor, read_id
+from periodic_sync.core.events import Gap, UserSynced
 from periodic_sync.server.events import hub as hubs_module
-from periodic_sync.server.events import hubs, source
+from periodic_sync.server.events import source
 from periodic_sync.server.events.catching_up import CatchingUp
 from periodic_sync.server.events.hub import Hub, TooSlowError, greeting
-from periodic_sync.server.events.hubs import Hubs
 from periodic_sync.server.events.messages import MOST_TOGETHER
 from periodic_sync.server.events.source import Step
-from periodic_sync.server.problems import Problem
-from scheduling import policy
+from scripted_source import Script
 from turns_support import until
 
 CLOCK = SystemClock()
 SMALL, LARGE = 600, 10**6
 Told = dict[str, Any]
-
-
-@dataclass
-class Script:
-    """A source that says what a test has put into it."""
-
-    letter: str
-    history: list[Step] = field(default_factory=list)
-    first: int = 0
-    """What was before it is lost."""
-    fails: int = 0
-    """Times that it can't be reached."""
-    is_open: bool = True
-    more: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def tell(self, *users: str) -> None:
-        position = (len(self.history) + 1,)
-        self.history.append(Step(position, tuple(UserSynced(user, 0, position[0]) for user in users)))
-        more, self.more = self.more, asyncio.Event()
-        more.set()
-
-    async def now(self) -> Position:
-        return (len(self.history),)
-
-    async def steps(self, after: Position, *, again: bool) -> AsyncGenerator[Step, None]:
-        [at] = after
-        if self.fails:
-            self.fails -= 1
-            raise UnavailableError("away")
-        if not self.first <= at <= len(self.history):
-            raise LostError
-        at -= again
-        while True:
-            more = self.more
-            for step in self.history[at:]:
-                yield step
-            at = len(self.history)
-            if at == len(self.history):
-                await more.wait()
-
-    async def close(self) -> None:
-        self.is_open = False
 
 
 @asynccontextmanager
@@ -104,6 +57,13 @@ async def read(hub: Hub, count: int, after: str = "") -> list[Told]:
             assert place is not None
             told += json.loads(await hub.next(place))
     return told
+
+
+async def until_at(hub: Hub, position: int) -> None:
+    async def is_there() -> bool:
+        return hub.cursor["k"].position == (position,)
+
+    await until(is_there)
 
 
 def of(letter: str, told: Sequence[Told]) -> list[str]:
@@ -181,12 +141,47 @@ async def test_whoever_reads_too_slowly_has_to_go_and_holds_up_nobody() -> None:
         assert sum(len(kept.text) for kept in hub._ring) <= SMALL
 
 
+async def test_whoever_comes_back_is_given_the_ring_s_own_messages_for_as_long_as_a_ring_takes() -> None:
+    script = Script("k")
+    async with started(script, ring_bytes=SMALL) as hub:
+        for number in range(6):
+            script.tell(f"user-{number}")
+            await until_at(hub, number + 1)
+        places = [hub.enter(read_id("k4")) for _ in range(2)]
+        texts = [[id(missed.text) for missed in place.missed] for place in places if place is not None]
+        assert texts == 2 * [[id(kept.text) for kept in hub._ring][-2:]]
+        [place, other] = places
+        assert place is not None
+        assert other is not None
+        assert "user-4" in await hub.next(place)
+        for number in range(6, 20):
+            script.tell(f"user-{number}")
+            assert f"user-{number}" in (await read(hub, 1, f"k{number}"))[0]["user"]
+        for each in (place, other):
+            with pytest.raises(TooSlowError):
+                await hub.next(each)
+
+
 async def test_trouble_is_waited_out_and_nothing_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "FIRST_PAUSE_SECONDS", 0.001)
     script = Script("k", fails=3)
     async with started(script) as hub:
         script.tell("ada")
         assert [event["user"] for event in await read(hub, 1, "k0")] == ["ada"]
+
+
+async def test_what_nobody_foresaw_is_passed_over_with_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "FIRST_PAUSE_SECONDS", 0.001)
+    script = Script("k", breaks_at=3)
+    async with started(script) as hub:
+        place = hub.enter()
+        assert place is not None
+        for user in ("ada", "bob", "eve"):
+            script.tell(user)
+        told = [json.loads(await hub.next(place))[0] for _ in range(3)]
+        assert [event.get("user", event["type"]) for event in told] == ["ada", "bob", "gap"]
+        script.tell("joe")
+        assert "joe" in await hub.next(place)
 
 
 async def test_what_is_lost_is_told_as_a_gap_and_then_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,14 +210,23 @@ async def test_a_source_that_went_back_is_a_gap_for_whoever_was_there_before(mon
         assert [event["type"] for event in await read(hub, 1)] == ["gap"]
         for number in range(5):
             script.tell(f"user-{number}")
-
-        async def has_gone_on() -> bool:
-            return hub.cursor["k"].position == (5,)
-
-        await until(has_gone_on)
+        await until_at(hub, 5)
         assert [event["user"] for event in await read(hub, 1, "k4")] == ["user-4"]
         for after in ("k3", "k2.0"):  # the source is asked, which would tell of a gap where it has lost that
             assert hub.enter(read_id(after)) is None
+
+
+async def test_who_was_there_before_a_source_went_back_learns_of_it_when_the_ring_has_gone_on() -> None:
+    script = Script("k")
+    for _ in range(8):
+        script.tell("ada")
+    async with started(script, after=read_id("k0"), ring_bytes=SMALL) as hub:
+        await until_at(hub, 8)
+        hub._take("k", Step((2,), (Gap(),)))
+        for number in range(3, 12):
+            hub._take("k", Step((number,), (UserSynced("eve", 0, number),)))
+            assert hub.enter(read_id("k8")) is None
+        assert hub.enter(read_id("k9")) is not None
 
 
 async def test_a_source_that_an_id_does_not_know_begins_now_with_a_gap() -> None:
@@ -242,91 +246,3 @@ async def test_ids_are_kept_fresh_by_bookmarks(monkeypatch: pytest.MonkeyPatch) 
         assert place is not None
         script.tell()  # something that makes no event
         assert json.loads(await hub.next(place)) == [{"id": "k1", "type": "bookmark"}]
-
-
-def policy_of(uid: str = "uid", name: str = "portfolios") -> SyncPolicy:
-    return SyncPolicy(name, "shop", uid, 1, policy())
-
-
-@dataclass
-class World:
-    """Sources that were opened, by the order of that."""
-
-    opened: list[Script] = field(default_factory=list)
-
-    async def open(self, found: SyncPolicy) -> Sequence[Script]:
-        self.opened.append(Script("k"))
-        return [self.opened[-1]]
-
-    def open_now(self) -> list[bool]:
-        return [script.is_open for script in self.opened]
-
-
-async def test_a_hub_is_opened_once_and_closed_a_while_after_its_last_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hubs, "LINGER_SECONDS", 0.05)
-    world = World()
-    all_hubs = Hubs(world.open, CLOCK)
-    async with all_hubs.use(policy_of(), None) as one, all_hubs.use(policy_of(), None) as other:
-        assert one is other
-    async with all_hubs.use(policy_of(), None) as again:
-        assert again is one
-        await asyncio.sleep(0.1)
-        assert world.open_now() == [True]
-
-    async def is_closed() -> bool:
-        return world.open_now() == [False]
-
-    await until(is_closed)
-    async with all_hubs.use(policy_of(), None):
-        pass
-    await all_hubs.close()
-    assert world.open_now() == [False, False]
-
-
-async def test_a_policy_that_was_made_anew_has_a_hub_of_its_own() -> None:
-    world = World()
-    all_hubs = Hubs(world.open, CLOCK)
-    async with all_hubs.use(policy_of(), None) as old:
-        async with all_hubs.use(policy_of("another"), None) as new:
-            assert new is not old
-            assert world.open_now() == [True, True]
-        place = old.enter()
-        assert place is not None
-        world.opened[0].tell("ada")
-        assert "ada" in await old.next(place)
-
-    async def is_closed() -> bool:
-        return world.open_now() == [False, True]
-
-    await until(is_closed)
-    await all_hubs.close()
-
-
-async def test_policies_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hubs, "MOST_HUBS", 1)
-    world = World()
-    all_hubs = Hubs(world.open, CLOCK)
-    async with all_hubs.use(policy_of(), None):
-        with pytest.raises(Problem, match="1 policies"):
-            async with all_hubs.use(policy_of(name="other"), None):
-                pass
-    await all_hubs.close()
-
-
-async def test_a_hub_that_can_t_be_opened_leaves_nothing_open() -> None:
-    world = World()
-
-    async def broken() -> Position:
-        raise UnavailableError("away")
-
-    async def open_broken(found: SyncPolicy) -> Sequence[Script]:
-        [script] = await world.open(found)
-        script.now = broken  # type: ignore[method-assign]
-        return [script]
-
-    all_hubs = Hubs(open_broken, CLOCK)
-    with pytest.raises(UnavailableError):
-        async with all_hubs.use(policy_of(), None):
-            pass
-    assert world.open_now() == [False]
-    await all_hubs.close()

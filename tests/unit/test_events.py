@@ -127,7 +127,8 @@ def test_the_beginning_of_an_id_is_the_same_wherever_the_other_source_is(mark: M
 
 
 @pytest.mark.parametrize(
-    "text", ["", "k", "12", "k1.", "k1~", "k1~k2", "k-1", "K1", "k1 ", "k1.0~r2-3-4", "k" + "1" * 300, "k١"]
+    "text",
+    ["", "k", "12", "k1.", "k1~", "k1~k2", "k-1", "K1", "k1 ", "k1.0~r2-3-4", "k" + "1" * 300, "k١", f"k1~r{2**64}-0"],
 )
 def test_a_text_that_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError):

@@ -14,6 +14,8 @@ Position = tuple[int, ...]
 WHOLE = 2**31
 """An index above every event's."""
 LONGEST_ID = 200
+_BEYOND_ALL = 2**64
+"""No source counts further; Redis refuses to be asked, again and again."""
 
 _MARK = re.compile(r"([a-z])(\d{1,20}(?:-\d{1,20})?)(?:\.(\d{1,9}))?", re.ASCII)
 
@@ -44,10 +46,10 @@ def read_id(text: str) -> dict[str, Mark]:
     cursor: dict[str, Mark] = {}
     for part in text.split("~") if len(text) <= LONGEST_ID else ():
         found = _MARK.fullmatch(part)
-        if found is None or found[1] in cursor:
+        position = tuple(map(int, found[2].split("-"))) if found else ()
+        if found is None or found[1] in cursor or max(position) >= _BEYOND_ALL:
             cursor.clear()
             break
-        position = tuple(map(int, found[2].split("-")))
         cursor[found[1]] = Mark(position, int(found[3]) if found[3] else WHOLE)
     if not cursor:
         raise ValueError("it is no event's id")

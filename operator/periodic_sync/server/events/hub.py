@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from periodic_sync.client.backend import Clock
 from periodic_sync.core.event_marks import WHOLE, Cursor, Mark
@@ -37,12 +38,24 @@ class _Kept:
     piece: Piece | None
 
 
+class _Missed(NamedTuple):
+    text: str
+    piece: Piece
+
+    def for_one_after(self, cursor: Cursor) -> str:
+        """The message."""
+        piece = self.piece.after(cursor)
+        return self.text if piece == self.piece else piece.text()
+
+
 @dataclass(slots=True)
 class Place:
-    """Where a reader is: first what it is given on its own, then the ring from a number on."""
+    """Where a reader is: first what it has missed after a cursor, then the ring from a number on."""
 
     number: int
-    own: deque[str] = field(default_factory=deque)
+    after: Cursor = field(default_factory=dict)
+    missed: deque[_Missed] = field(default_factory=deque)
+    """The ring's own, not copies: however many come back at once, this takes no memory to speak of."""
 
 
 class Hub:
@@ -53,6 +66,8 @@ class Hub:
         self._at: dict[str, Mark] = {}
         self._floor: dict[str, Mark] = {}
         """What is told up to here is not in the ring."""
+        self._newest: dict[str, Mark] = {}
+        """The last event of each source."""
         self._told: dict[str, Mark] = {}
         """In the last bookmark."""
         self._ring: deque[_Kept] = deque()
@@ -87,9 +102,15 @@ class Hub:
             return place
         if not all(self._floor[letter] <= after[letter] <= at for letter, at in self._at.items()):
             return None
-        for piece in (kept.piece for kept in self._ring if kept.piece is not None):
-            if piece.last > after[piece.letter]:
-                place.own.append(piece.after(after).text())
+        place.after = after
+        behind = {letter for letter, newest in self._newest.items() if newest > after[letter]}
+        for kept in reversed(self._ring):
+            if not behind:
+                break
+            if kept.piece is not None and kept.piece.last > after[kept.piece.letter]:
+                place.missed.appendleft(_Missed(kept.text, kept.piece))
+            elif kept.piece is not None:
+                behind.discard(kept.piece.letter)
         return place
 
     @property
@@ -99,12 +120,12 @@ class Hub:
 
     async def next(self, place: Place) -> str:
         """The next message for whoever is there. Raises: TooSlowError."""
-        if place.own:
-            return place.own.popleft()
-        while place.number >= self._first + len(self._ring):
+        while not place.missed and place.number >= self._first + len(self._ring):
             await self._news.wait()
         if place.number < self._first:
-            raise TooSlowError
+            raise TooSlowError  # also out of what it missed: that must not be kept for longer than a ring takes
+        if place.missed:
+            return place.missed.popleft().for_one_after(place.after)
         text = self._ring[place.number - self._first].text
         place.number += 1
         return text
@@ -129,12 +150,15 @@ class Hub:
     def _keep(self, text: str, piece: Piece | None = None) -> None:
         self._ring.append(_Kept(text, piece))
         self._bytes += len(text)
+        if piece is not None:
+            self._newest[piece.letter] = piece.last
         while self._bytes > self._most and len(self._ring) > 1:
             gone = self._ring.popleft()
             self._first += 1
             self._bytes -= len(gone.text)
             if gone.piece is not None:
-                self._floor[gone.piece.letter] = gone.piece.last
+                letter = gone.piece.letter
+                self._floor[letter] = max(self._floor[letter], gone.piece.last)
 
     def _announce(self) -> None:
         news, self._news = self._news, asyncio.Event()

@@ -58,16 +58,16 @@ async def follow(source: Source, after: Mark, clock: Clock) -> AsyncGenerator[St
                     told = mark.last + 1 if step.position == mark.position and mark.last < WHOLE else 0
                     mark = Mark(step.position)
                     yield Step(step.position, step.events[told:], told)
-        except LostError:
+        except (StoreNotReady, ApiError) as error:
+            log.debug("events interrupted", extra={"source": source.letter, "error": str(error)})
+        except Exception as error:
+            if not isinstance(error, LostError):
+                # Whatever it was that could not be read, readers must not stay before it for ever.
+                log.exception("events interrupted", extra={"source": source.letter})
             lost = await _now(source)
             if lost is not None:
                 mark = Mark(lost)
                 yield Step(lost, (Gap(),))
-        except (StoreNotReady, ApiError) as error:
-            log.debug("events interrupted", extra={"source": source.letter, "error": str(error)})
-        except Exception:
-            # Whatever was read, a reader must not be left deaf.
-            log.exception("events interrupted", extra={"source": source.letter})
         if clock.monotonic() - began < LONGEST_PAUSE_SECONDS:
             await clock.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
