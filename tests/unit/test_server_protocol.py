@@ -52,6 +52,10 @@ HUGE = b"x" * (protocol.HEADER_BYTES + 1)
             "two lengths",
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         ),
+        bad("a length twice", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n"),
+        bad("chunks before they were known", b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        bad("no host", b"GET / HTTP/1.1\r\n\r\n"),
+        bad("two hosts", b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"),
         bad("no HTTP", b"hello there\r\n\r\n"),
     ],
 )

@@ -65,7 +65,7 @@ class FastActivity:
         return await send(_EMPTY)
 
     async def _record(self, act: Act, user_id: str, scope: Scope, receive: Receive) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of several the first, as the framework does
         caller = await self._guard.identify(headers.get(b"authorization", b"").decode("latin-1"))
         scope.setdefault("state", {})["caller"] = caller
         await self._guard.check_served(caller, act)
@@ -91,5 +91,5 @@ def _activity(sent: bytes) -> Activity | None:
         raise RequestValidationError(complaints) from None
     except json.JSONDecodeError as error:
         raise RequestValidationError([{"loc": ("body", error.pos), "msg": "JSON decode error"}]) from None
-    except UnicodeDecodeError:
+    except (ValueError, RecursionError):  # no UTF-8, a number with too many digits, or too many brackets
         raise HTTPException(400) from None

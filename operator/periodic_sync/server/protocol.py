@@ -62,6 +62,8 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError("too long")  # the parser stops, and the answer is 400, as to all it can't read
         if len(self.pipeline) >= PIPELINED:
             raise ValueError("too many requests at once")
+        if not self._is_clear():
+            raise ValueError("others on the way may read it otherwise")
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -83,6 +85,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
         super().connection_lost(exc)
+
+    def _is_clear(self) -> bool:
+        """What RFC 9112 has a server refuse, and the parser doesn't: one Host, and no chunks before HTTP 1.1."""
+        names = [name for name, _ in self.headers]
+        if self.parser.get_http_version() == "1.0":
+            return names.count(b"host") <= 1 and b"transfer-encoding" not in names
+        return names.count(b"host") == 1
 
     def _header_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

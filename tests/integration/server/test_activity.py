@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 from yarl import URL
 
 from redis_support import redis_server
@@ -21,14 +23,16 @@ JSON = {"Content-Type": "application/json"}
 CHUNKED = {"Content-Type": "application/json", "X-Chunked": "yes"}
 
 
-async def post(place: Place, path: str, role: str, headers: dict[str, str], data: bytes | None) -> tuple[int, Any]:
+async def post(place: Place, path: str, role: str, headers: Mapping[str, str], data: bytes | None) -> tuple[int, Any]:
     """The status, and the code and the detail of a problem."""
-    given = {"Authorization": f"Bearer {place.tokens[role]}"} if role else {}
     url = URL(place.server.base + path, encoded=True)
     chunked = headers is CHUNKED or None
+    given = CIMultiDict(headers)
+    if role:
+        given.add("Authorization", f"Bearer {place.tokens[role]}")
     async with (
         aiohttp.ClientSession() as session,
-        session.post(url, data=data, headers=given | headers, chunked=chunked) as got,
+        session.post(url, data=data, headers=given, chunked=chunked) as got,
     ):
         if got.status < 400:
             return got.status, await got.text()
@@ -52,6 +56,8 @@ async def post(place: Place, path: str, role: str, headers: dict[str, str], data
         ("writer", JSON, b'{"when": "2026-01-31T09:30:00Z"}'),
         ("writer", JSON, b"[]"),
         ("writer", JSON, b"{"),
+        ("writer", JSON, b"[" * 100_000),
+        ("writer", JSON, b'{"at": ' + b"9" * 5_000 + b"}"),
         ("writer", {"Content-Type": "text/plain"}, b"{}"),
         ("writer", {}, b" " * 300_000),
         ("reader", {}, None),
@@ -66,6 +72,14 @@ async def test_both_ways_to_the_route_give_the_same_answer(
     fast = await post(place, f"{place.path}/users/ada/activity", role, headers, data)
     framework = await post(place, f"{place.path}/users/%61da/activity", role, headers, data)
     assert fast == framework
+
+
+async def test_of_two_tokens_both_ways_take_the_first(place: Place) -> None:
+    assert (await place.caller("manager")("PUT", "users/ada", {"wallet": WALLET})).status == 204
+    for roles, status in ((("writer", "reader"), 204), (("reader", "writer"), 403)):
+        tokens = CIMultiDict(("Authorization", f"Bearer {place.tokens[role]}") for role in roles)
+        for user_id in ("ada", "%61da"):
+            assert (await post(place, f"{place.path}/users/{user_id}/activity", "", tokens, None))[0] == status
 
 
 @pytest.mark.parametrize("name", ["users/nobody/activity", f"../{POLICY}-2/users/ada/activity", "users/a,b/activity"])
