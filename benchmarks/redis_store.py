@@ -56,14 +56,15 @@ def records(count: int, active: int, now: int, *, first: int = 0) -> Iterator[Us
         yield UserRecord(f"user-{number:08d}", f"0x{dice.getrandbits(160):040x}", now - ago)
 
 
-def spec_of() -> SyncPolicySpec:
+def spec_of(batch_size: int = 10) -> SyncPolicySpec:
     """Room for 1,000 users in one plan."""
     return SyncPolicySpec.model_validate(
         {
             "store": {"redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "keyPrefix": "bench:"}},
             "worker": {"image": "worker"},
             "intervals": {"marketHours": "10m", "offHours": "10m"},
-            "jobs": {"maxConcurrentBatches": DUE // 10},
+            "batchSize": batch_size,
+            "jobs": {"maxConcurrentBatches": DUE // batch_size},
         }
     )
 
@@ -223,6 +224,31 @@ async def idle(server: Server, few: int, many: int) -> None:
     await connection.close()
 
 
+async def idle_with(server: Server, active: int) -> None:
+    """A tick with nothing due and all active, with large batches and with small ones."""
+    now = _now()
+    connection = Connection(parse_url(server.url))
+    await server.redis.flushall()
+    application = RedisRecords(connection, prefix="idle:")
+    for part in _parts(records(active, active, now), 50_000):
+        await application.register(part)
+    schedulers = [
+        Scheduler(RedisStore(connection, prefix="idle:", owner=_owner), spec_of(size)) for size in (1_000, 10)
+    ]
+    for each in schedulers:
+        await each.plan(now)
+    for number, ids in enumerate(_parts((f"user-{number:08d}" for number in range(active)), 5_000)):
+        await schedulers[0].settle(ids, now - number * 8 * MINUTE * 5_000 // active, now)
+    made = await schedulers[0].plan(now)
+    assert made.counters.due == 0, made.counters
+    large, small = await least([lambda each=each: each.plan(now) for each in schedulers], rounds=100)  # type: ignore[misc]
+    print(
+        f"| a tick with nothing due, {active:,} active users and `batchSize: 1000`, beside 10 | {1000 * large:.2f} ms "
+        f"| {1000 * small:.2f} ms | {large / small:.2f} times the time |"
+    )
+    await connection.close()
+
+
 async def _owner() -> str:
     return "cluster/namespace/policy"
 
@@ -273,6 +299,7 @@ async def run(users: int, active: int, imported: int) -> None:
     print("| what | this product | bare | ratio |\n| --- | --- | --- | --- |")
     async with _server() as server:
         await idle(server, 1_000, users)
+        await idle_with(server, active)
         await imports(server, imported)
         await rounds(server, users, active)
 

@@ -9,11 +9,12 @@ from periodic_sync.api.names import Priority
 from periodic_sync.core.due import decide
 from periodic_sync.core.ledger import PROBE_EVERY, Breaker, ManualRequest, OpenJob, Scope
 from periodic_sync.core.outcomes import Ending, Outcome
-from periodic_sync.core.plan import plan, plan_for
+from periodic_sync.core.plan import User, plan, plan_for
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
 from periodic_sync.stores.redis import questions
 from periodic_sync.stores.redis.connection import Connection
+from periodic_sync.stores.redis.index import NEXT
 from periodic_sync.stores.redis.urls import parse_url
 from redis_bench import RedisBench
 from redis_plans import difference, planned, requesting
@@ -164,3 +165,45 @@ class TestUsersLastActiveAhead:
         assert (await planned(bench, tick)).counters.requested == 2
         await bench.records.record_activity({"u0": NOON + HOUR})
         assert (await planned(bench, tick)).counters.requested == 1
+
+
+def soon_due(count: int) -> list[User]:
+    """They may go along, the last ones soonest; a request for all of claim 100 is served for them."""
+    synced = (NOON - 4 * MINUTE - 31 * SECOND - n * 100 for n in range(count))
+    return [(UserRecord(f"soon-{n:03}", "0x1", NOON), UserState(at, 500, 500)) for n, at in enumerate(synced)]
+
+
+async def test_large_batches_cost_nothing_while_nobody_is_due(bench: RedisBench) -> None:
+    await bench.fill(soon_due(250))
+    spec = policy(batchSize=1000)
+    store, tick = bench.open(), Tick(spec, ledger_of(spec), NOON)
+    await store.read(NOON)
+    assert len((await store.population(tick)).users) == NEXT
+    assert not await difference(bench, tick)
+
+
+@pytest.mark.parametrize(
+    ("last", "request_of", "asked"),
+    [
+        pytest.param(UserState(NOON - 5 * MINUTE, 5, 5), "", False, id="by the interval, in this very moment"),
+        pytest.param(UserState(NOON - 7 * MINUTE, 5, 5), "", False, id="by the interval"),
+        pytest.param(NEVER_SYNCED, "", False, id="as never synced"),
+        pytest.param(UserState(NOON, 5, 5, failures=1, failed_at=NOON - MINUTE), "", False, id="after a failure"),
+        pytest.param(UserState(NOON + HOUR, 5, 5), "", False, id="as the clock was set back"),
+        pytest.param(UserState(NOON, 5, 5), "one", False, id="by name"),
+        pytest.param(UserState(NOON, 5, 5), "all", False, id="by a request for all"),
+        pytest.param(UserState(NOON, 5, 5), "", True, id="as the application asked"),
+    ],
+)
+async def test_others_go_along_however_the_one_is_due(
+    bench: RedisBench, last: UserState, request_of: str, *, asked: bool
+) -> None:
+    await bench.fill(
+        [*soon_due(250), (UserRecord("one", "0x1", NOON, sync_requested_at=NOON if asked else None), last)]
+    )
+    requests = {"one": ManualRequest("t", Scope.NAMED, 100), "all": ManualRequest("t", Scope.ALL, 100)}
+    spec = policy(batchSize=100)
+    ledger = ledger_of(spec, request=requests.get(request_of))
+    tick = Tick(spec, ledger, NOON, named=frozenset({request_of} & {"one"}))
+    assert len((await planned(bench, tick)).claimed) == 100
+    assert not await difference(bench, tick)

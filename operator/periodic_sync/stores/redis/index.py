@@ -23,6 +23,8 @@ from periodic_sync.stores.redis.scores import KINDS, SLICES, UNIT, UNITS, Kind, 
 INFINITE = float("inf")
 STRAY = 1_000
 """Of those on one shelf who are out of place, so many are put back at once."""
+NEXT = 10
+"""Of a class so many are looked at for who comes due next: those of one tenth of a second are in no order."""
 SPREAD = 200
 """Of those on one shelf who are being spread out, so many are looked at for who comes next."""
 
@@ -72,7 +74,7 @@ class Tallies:
 
 @dataclass(slots=True)
 class Look:
-    """One look at the index. Ask `begin`, then `go_on`, each followed by putting the questions."""
+    """One look at the index. Ask `begin`, `go_on`, then `go_along`, each followed by putting the questions."""
 
     tick: Tick
     classes: Mapping[int, UserClass]
@@ -88,13 +90,19 @@ class Look:
     doubtfully_stale: set[str] = field(default_factory=set)
     later: list[Found] = field(default_factory=list)
     """Those who come due next, shelf by shelf."""
+    soon: list[tuple[float, float]] = field(default_factory=list)
+    """Scores of those who may go along, shelf by shelf."""
+    along: list[Found] = field(default_factory=list)
+    """The first of these, where there is a batch for them to join."""
     spread: list[tuple[int, str]] = field(default_factory=list)
     """The same of classes that are being spread out: when about they come due, and their ids."""
     queued: set[str] = field(default_factory=set)
     stray: set[str] = field(default_factory=set)
     """Out of place: on the shelf of the queued, of whom there are none."""
     others: set[str] = field(default_factory=set)
-    """To be looked at for some other reason."""
+    """Who may be due for some other reason."""
+    waiting: set[str] = field(default_factory=set)
+    """Who backs off."""
 
     def begin(self, ask: Questions) -> None:
         """How many there are of each kind, and who is due for other reasons than the last sync."""
@@ -123,7 +131,7 @@ class Look:
         ask.first(QUEUE, -INFINITE, INFINITE, self.room.due, self._look_at_queued)
         ask.first(RETRY, -INFINITE, tick.now, self.room.due, self._look_at)
         ask.first(RETRY, longest + 1, INFINITE, self.room.due, self._look_at)
-        ask.first(RETRY, tick.now + 1, longest, max(1, self.room.backing_off), self._look_at)
+        ask.first(RETRY, tick.now + 1, longest, max(1, self.room.backing_off), self._wait)
 
     def go_on(self, ask: Questions) -> None:
         """Everything that goes by the last sync. Raises: UnknownTimeZoneError."""
@@ -134,6 +142,16 @@ class Look:
             for part, limits in self._cutoffs(users):
                 for kind in kinds:
                     self._ask_about(ask, users, Shelf(number, kind, part), limits)
+
+    def go_along(self, ask: Questions) -> None:
+        """Who may fill up a batch, if somebody may be due for one: most turns have none, and batches may be large."""
+        if self._may_be_due:
+            for low, high in self.soon:
+                ask.first(DUE, low, high, self.room.along, self.along.append)
+
+    @property
+    def _may_be_due(self) -> bool:
+        return bool(any(self.due) or self.doubtful or self.others or self.queued or self.tick.named)
 
     def _cutoffs(self, users: UserClass) -> Iterable[tuple[int, Cutoffs]]:
         if is_spread(users, self.tick):
@@ -168,10 +186,14 @@ class Look:
         if is_spread(users, self.tick):
             ask.first(DUE, base + perhaps + 1, base + future, SPREAD, lambda found: self._spread(users, found))
         else:
-            ask.first(DUE, base + perhaps + 1, base + future, max(1, self.room.along), self.later.append)
+            ask.first(DUE, base + perhaps + 1, base + future, NEXT, self.later.append)
+            self.soon.append((base + perhaps + 1, base + min(possibly(limits.along), future)))
 
     def _look_at(self, found: Found) -> None:
         self.others.update(user_id for _, user_id in found)
+
+    def _wait(self, found: Found) -> None:
+        self.waiting.update(user_id for _, user_id in found)
 
     def _look_at_queued(self, found: Found) -> None:
         self.queued.update(user_id for _, user_id in found)
@@ -205,12 +227,14 @@ class Look:
 
     def worth_reading(self) -> set[str]:
         """Ids of everyone to look at."""
-        chosen = self.others | self.queued | self.doubtful | self.doubtfully_stale
+        chosen = self.others | self.waiting | self.queued | self.doubtful | self.doubtfully_stale
         chosen.update(user_id for *_, user_id in islice(merge(*self.due), self.room.due))
         chosen.update(user_id for _, user_id in nlargest(self.room.latest, self.latest))
-        for of_class in _by_class(self.later):
-            chosen.update(user_id for _, user_id in islice(merge(*of_class), max(1, self.room.along)))
-        chosen.update(user_id for _, user_id in nsmallest(max(1, self.room.along), self.spread))
+        along = self.room.along if self._may_be_due else 0
+        for shelves, count in ((self.later, NEXT), (self.along, along)):
+            for of_class in _by_class(shelves):
+                chosen.update(user_id for _, user_id in islice(merge(*of_class), count))
+        chosen.update(user_id for _, user_id in nsmallest(max(NEXT, along), self.spread))
         return chosen
 
 

@@ -151,7 +151,7 @@ class RedisStore:
 
     async def _look(self, meta: Meta, tick: Tick) -> tuple[Look, ReadUsers]:
         look = Look(tick, meta.classes, _room(tick))
-        for step in (look.begin, look.go_on):
+        for step in (look.begin, look.go_on, look.go_along):
             # Whoever is in flight stays where they were until their batch ends, in front of those who may be claimed.
             ask = Questions(tick.in_flight.keys() | self._ahead)
             step(ask)
@@ -192,7 +192,7 @@ def _inactive(look: Look, users: Mapping[str, StoredUser], tick: Tick) -> list[s
     """Who is in the due index without being active: the floor passed them when an operator ended."""
     since = tick.now - tick.spec.thresholds.active
     found = {user_id for shelf in look.due for *_, user_id in shelf}
-    found |= {user_id for shelf in look.later for _, user_id in shelf}
+    found |= {user_id for shelf in (*look.later, *look.along) for _, user_id in shelf}
     ids = found | {user_id for _, user_id in look.spread} | look.doubtful | look.doubtfully_stale
     return [user_id for user_id in ids if user_id in users and users[user_id].record.last_active < since]
 
