@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from periodic_sync.api.errors import UnavailableError
 from periodic_sync.core.event_marks import LostError, Position
-from periodic_sync.core.events import UserSynced
+from periodic_sync.core.events import Event, UserSynced
 from periodic_sync.server.events.source import Step
 
 
@@ -54,3 +54,7 @@ class Script:
 
     async def close(self) -> None:
         self.is_open = False
+
+
+def ignored(events: tuple[Event, ...]) -> None:
+    """For whoever has to tell somebody of events."""

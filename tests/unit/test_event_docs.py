@@ -10,6 +10,7 @@ from periodic_sync.server.events import hub, route, socket
 from periodic_sync.server.events.entering import SUBPROTOCOL, TOKEN_SUBPROTOCOL
 from periodic_sync.server.events.leaving import Leave
 from periodic_sync.server.events.messages import shown
+from periodic_sync.telemetry import api_definitions
 
 REFERENCE = (ROOT / "docs/reference/live-events.md").read_text()
 SCRIPT = (ROOT / "examples/events/events.js").read_text()
@@ -35,6 +36,7 @@ def test_a_failure_that_is_tried_again_at_once_says_so() -> None:
 def test_the_reference_lists_every_close_code() -> None:
     told = {int(code) for code in re.findall(r"^\| (\d{4}) \|", REFERENCE, re.MULTILINE)}
     assert told == {leave.code for leave in Leave if not leave.has_left} | BY_LIBRARY
+    assert {leave.shown for leave in Leave} <= set(api_definitions.VALUES["code"])
     assert all(len(leave.reason.encode()) <= 123 for leave in Leave)  # more does not fit into a close frame
 
 

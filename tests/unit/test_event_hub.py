@@ -19,7 +19,7 @@ from periodic_sync.server.events.catching_up import CatchingUp
 from periodic_sync.server.events.hub import Hub, TooSlowError, greeting
 from periodic_sync.server.events.messages import MOST_TOGETHER
 from periodic_sync.server.events.source import Step
-from scripted_source import Script
+from scripted_source import Script, ignored
 from turns_support import until
 
 CLOCK = SystemClock()
@@ -29,7 +29,7 @@ Told = dict[str, Any]
 
 @asynccontextmanager
 async def started(*sources: Script, after: Cursor | None = None, ring_bytes: int = LARGE) -> AsyncIterator[Hub]:
-    hub = Hub(sources, CLOCK, ring_bytes=ring_bytes)
+    hub = Hub(sources, CLOCK, ignored, ring_bytes=ring_bytes)
     try:
         await hub.start(after)
         yield hub

@@ -14,7 +14,7 @@ from periodic_sync.server.events import hubs
 from periodic_sync.server.events.hubs import Hubs
 from periodic_sync.server.problems import Problem
 from scheduling import policy
-from scripted_source import Script
+from scripted_source import Script, ignored
 from turns_support import until
 
 CLOCK = SystemClock()
@@ -41,7 +41,7 @@ class World:
 async def test_a_hub_is_opened_once_and_closed_a_while_after_its_last_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hubs, "LINGER_SECONDS", 0.05)
     world = World()
-    all_hubs = Hubs(world.open, CLOCK)
+    all_hubs = Hubs(world.open, CLOCK, ignored)
     async with all_hubs.use(policy_of(), None) as one, all_hubs.use(policy_of(), None) as other:
         assert one is other
     async with all_hubs.use(policy_of(), None) as again:
@@ -61,7 +61,7 @@ async def test_a_hub_is_opened_once_and_closed_a_while_after_its_last_reader(mon
 
 async def test_a_policy_that_was_made_anew_has_a_hub_of_its_own() -> None:
     world = World()
-    all_hubs = Hubs(world.open, CLOCK)
+    all_hubs = Hubs(world.open, CLOCK, ignored)
     async with all_hubs.use(policy_of(), None) as old:
         async with all_hubs.use(policy_of("another"), None) as new:
             assert new is not old
@@ -81,7 +81,7 @@ async def test_a_policy_that_was_made_anew_has_a_hub_of_its_own() -> None:
 async def test_policies_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hubs, "MOST_HUBS", 1)
     world = World()
-    all_hubs = Hubs(world.open, CLOCK)
+    all_hubs = Hubs(world.open, CLOCK, ignored)
     async with all_hubs.use(policy_of(), None):
         with pytest.raises(Problem, match="1 policies"):
             async with all_hubs.use(policy_of(name="other"), None):
@@ -100,7 +100,7 @@ async def test_a_hub_that_can_t_be_opened_leaves_nothing_open() -> None:
         script.now = broken  # type: ignore[method-assign]
         return [script]
 
-    all_hubs = Hubs(open_broken, CLOCK)
+    all_hubs = Hubs(open_broken, CLOCK, ignored)
     with pytest.raises(UnavailableError):
         async with all_hubs.use(policy_of(), None):
             pass

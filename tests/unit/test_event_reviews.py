@@ -14,6 +14,7 @@ from periodic_sync.server.events.entering import Readers
 from periodic_sync.server.events.leaving import Leave
 from periodic_sync.server.events.route import REVIEW_SECONDS, UNREVIEWED_SECONDS, EventRoute, _Reader
 from periodic_sync.server.problems import Problem
+from periodic_sync.telemetry.api import ApiMetrics
 from scheduling import policy
 
 READ = SyncPolicy("portfolios", "shop", "uid", 1, policy())
@@ -45,7 +46,7 @@ class World:
         return self.found if sum(self.clock.slept) >= self.found_after else READ
 
     async def review(self) -> Leave:
-        route = EventRoute(self, self, None, Readers(1, 1), self.clock)  # type: ignore[arg-type]
+        route = EventRoute(self, self, None, Readers(1, 1), self.clock, ApiMetrics())  # type: ignore[arg-type]
         hub: Any = None
         return await route._review(
             _Reader("shop", "portfolios", "Bearer token", Caller("ada"), READ, hub, {}, [], None)

@@ -122,7 +122,7 @@ def parts_on(client: KubeClient, options: Options, clock: Clock) -> Parts:
         authorizer=SubjectAccessReviews(client),
         clock=clock,
         telemetry=telemetry,
-        hubs=Hubs(lambda policy: open_sources(client, policy, clock), clock),
+        hubs=Hubs(lambda policy: open_sources(client, policy, clock), clock, telemetry.events_came),
         namespace=options.namespace,
         limits=options.limits,
     )

@@ -1,11 +1,12 @@
 """What the HTTP API tells as it happens, and Prometheus metrics behind it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from prometheus_client import Counter, Histogram
 
 from periodic_sync import __version__
+from periodic_sync.core.events import Event
 from periodic_sync.telemetry import api_definitions as d
 from periodic_sync.telemetry.api_definitions import Review, UserOperation
 from periodic_sync.telemetry.registry import Registered
@@ -33,8 +34,20 @@ class ApiTelemetry(Protocol):
         ...
 
 
+class EventTelemetry(Protocol):
+    """Readers of live events. Nothing told here names a user, a reader or a policy."""
+
+    def events_came(self, events: Iterable[Event]) -> None: ...
+
+    def message_sent(self) -> None: ...
+
+    def catch_up_began(self) -> None: ...
+
+    def reader_ended(self, code: str) -> None: ...
+
+
 class ApiMetrics(Registered):
-    """An `ApiTelemetry`, to be scraped. Routes come from the application, so there are as many series as it has."""
+    """An `ApiTelemetry` and `EventTelemetry`, to be scraped. There are as many series as the application has routes."""
 
     def __init__(self) -> None:
         super().__init__(d.ALL)
@@ -46,11 +59,19 @@ class ApiMetrics(Registered):
         self._known = {kind: self.counter(d.REVIEWS_KNOWN).labels(kind) for kind in Review}
         self._refused = {code: self.counter(d.REFUSED).labels(code) for code in d.REFUSALS}
         self._written = {store: self.histogram(d.WRITTEN_TOGETHER).labels(store) for store in d.VALUES["store"]}
+        self._events = {each: self.counter(d.EVENTS).labels(each) for each in d.VALUES["type"]}
+        self._ended = {code: self.counter(d.EVENT_READERS_ENDED).labels(code) for code in d.VALUES["code"]}
+        self._messages, self._catch_ups = self.counter(d.EVENT_MESSAGES), self.counter(d.EVENT_CATCH_UPS)
 
     def look_at(self, *, stores: Callable[[], int], connections: Callable[[], int]) -> None:
         """Whom to ask, at each scrape, how many are open."""
         self.gauge(d.STORES).set_function(stores)
         self.gauge(d.CONNECTIONS).set_function(connections)
+
+    def look_at_events(self, *, readers: Callable[[], int], hubs: Callable[[], int]) -> None:
+        """The same of live events."""
+        self.gauge(d.EVENT_READERS).set_function(readers)
+        self.gauge(d.EVENT_HUBS).set_function(hubs)
 
     def request_began(self) -> None:
         self._in_flight += 1
@@ -84,3 +105,16 @@ class ApiMetrics(Registered):
 
     def written(self, store: str, changes: int) -> None:
         self._written[store].observe(changes)
+
+    def events_came(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._events[event.TYPE].inc()
+
+    def message_sent(self) -> None:
+        self._messages.inc()
+
+    def catch_up_began(self) -> None:
+        self._catch_ups.inc()
+
+    def reader_ended(self, code: str) -> None:
+        self._ended.get(code, self._ended["other"]).inc()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
+from periodic_sync.core.events import TYPES, Bookmark
 from periodic_sync.telemetry.definitions import Definition, Kind, counter, gauge, histogram
 
 
@@ -27,6 +28,10 @@ class UserOperation(StrEnum):
     PAGE = "page"
 
 
+GONE = "gone"
+"""In place of a close code: somebody left, or the server ended."""
+_ENDS = (GONE, "1003", "1013", "4401", "4403", "4404", "4408", "4409")
+_DENIALS = ("400", "401", "403", "404", "409", "422", "429", "500", "503")
 METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD", "other")
 REFUSALS = ("NoToken", "TokenNotAccepted", "Forbidden", "TooManyRequests")
 
@@ -37,6 +42,8 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "store": ("configmap", "redis"),
     "operation": tuple(UserOperation),
     "answered": ("yes", "no"),
+    "type": tuple(each.TYPE for each in TYPES if each is not Bookmark),
+    "code": (*_ENDS, *_DENIALS, "other"),
 }
 """All values of the labels that have a fixed list of them."""
 
@@ -82,6 +89,19 @@ WRITTEN_TOGETHER = Definition(
     "Changes of users, such as single activities, that one write of a store took.",
     ("store",),
     _POSTS,
+)
+EVENT_READERS = gauge("api_event_readers", "Readers of live events who are connected, or about to be.")
+EVENT_READERS_ENDED = counter(
+    "api_event_readers_ended",
+    "Readers who are not connected any more, by close code (gone: they left, or the server ended); and those who were "
+    "refused, by status.",
+    "code",
+)
+EVENT_HUBS = gauge("api_event_hubs", "Policies whose live events are followed for readers.")
+EVENTS = counter("api_events", "Live events that came, by type; each reader of the policy is told of them.", "type")
+EVENT_MESSAGES = counter("api_event_messages", "Messages that were sent to readers, of one or more live events.")
+EVENT_CATCH_UPS = counter(
+    "api_event_catch_ups", "Readers who came back from before what is kept in memory, and read from the source first."
 )
 
 ALL: tuple[Definition, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Definition))

@@ -7,12 +7,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from events_support import reading, refused
 from operator_process import free_port
 from redis_support import Server
 from scraping import Scrape
 from server_support import ServerProcess, Wire, serving
+from store_contract import outcome
+from turns_support import until
 
 from .conftest import Place, on_redis
+from .test_events import operator_of
 from .test_users import WALLET
 
 USER = "/v1/namespaces/{namespace}/policies/{policy}/users/{user_id}"
@@ -89,6 +93,39 @@ async def test_a_kubernetes_that_gives_no_answer_is_counted_as_such(
         told = await scrape(port)
         assert told.value(f"{NAME}_review_duration_seconds_count", kind="token", answered="no") == 1
         assert told.value(f"{NAME}_requests_total", status="503") == 1
+
+
+async def test_readers_of_events_are_counted_and_nobody_is_named(place: Place, account: Path, tmp_path: Path) -> None:
+    operator, _ = await operator_of(place)
+    port, user, watcher = free_port(), f"user-{secrets.token_hex(4)}", place.tokens["watcher"]
+    async with serving(account, tmp_path / "log", "--metrics-port", str(port)) as server:
+        assert await refused(server.base, place.path, place.tokens["nobody"]) == (403, "Forbidden")
+        async with (
+            reading(server.base, place.path, watcher) as one,
+            reading(server.base, place.path, watcher, after="k0") as other,
+        ):
+            assert [event["type"] for event in await other.next(1)] == ["gap"]
+            await operator.change(generation=1, enabled=True)
+            await operator.apply([outcome(user)])
+            await asyncio.gather(one.next(2), other.next(2))
+            read = await scrape(port)
+            await other.connection.send("hello")
+            assert (await other.until_closed())[0] == 1003
+
+        async def has_ended() -> bool:
+            return (await scrape(port)).value(f"{NAME}_event_readers") == 0
+
+        await until(has_ended)
+        ended = await scrape(port)
+    assert read.value(f"{NAME}_event_readers") == 2
+    assert read.value(f"{NAME}_event_hubs") == 1
+    assert read.nonzero(f"{NAME}_events_total", "type") == {"policy.changed": 1, "user.synced": 1}
+    assert read.value(f"{NAME}_event_messages_total") == 7
+    assert read.value(f"{NAME}_event_catch_ups_total") == 1
+    assert read.nonzero(f"{NAME}_event_readers_ended_total", "code") == {"403": 1}
+    assert ended.nonzero(f"{NAME}_event_readers_ended_total", "code") == {"403": 1, "1003": 1, "gone": 1}
+    for secret in (user, place.namespace, watcher):
+        assert secret not in read.text + ended.text
 
 
 async def test_the_port_for_scrapes_has_nothing_else_and_is_not_there_by_itself(

@@ -52,10 +52,14 @@ class Readers:
     most_of_one: int
     _of_one: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def total(self) -> int:
+        return self._of_one.total()
+
     @contextmanager
     def one_more(self, account: str) -> Iterator[None]:
         """Raises: Problem where there are enough."""
-        if self._of_one.total() >= self.most:
+        if self.total >= self.most:
             raise unavailable(
                 "TooManyReaders", "As many read events here as may: try again later", seconds=RETRY_SECONDS
             )

@@ -7,14 +7,14 @@ it has not read yet is not there any more, and it has to go.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from periodic_sync.client.backend import Clock
 from periodic_sync.core.event_marks import WHOLE, Cursor, Mark
-from periodic_sync.core.events import Bookmark, Gap
+from periodic_sync.core.events import Bookmark, Event, Gap
 from periodic_sync.server.events.messages import Piece, alone, pieces
 from periodic_sync.server.events.source import Source, Step, follow
 
@@ -61,8 +61,16 @@ class Place:
 class Hub:
     """Sources are followed from `start` to `close`."""
 
-    def __init__(self, sources: Sequence[Source], clock: Clock, *, ring_bytes: int = RING_BYTES) -> None:
-        self.sources, self._clock = tuple(sources), clock
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        clock: Clock,
+        came: Callable[[tuple[Event, ...]], None],
+        *,
+        ring_bytes: int = RING_BYTES,
+    ) -> None:
+        """came: is told of all events."""
+        self.sources, self._clock, self._came = tuple(sources), clock, came
         self._at: dict[str, Mark] = {}
         self._floor: dict[str, Mark] = {}
         """What is told up to here is not in the ring."""
@@ -145,6 +153,7 @@ class Hub:
             self._keep(piece.text(), piece)
         self._at[letter] = Mark(step.position)
         if step.events:
+            self._came(step.events)
             self._announce()
 
     def _keep(self, text: str, piece: Piece | None = None) -> None:

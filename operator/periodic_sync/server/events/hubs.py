@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.client.backend import Clock
 from periodic_sync.core.event_marks import Cursor
+from periodic_sync.core.events import Event
 from periodic_sync.server.events.hub import Hub
 from periodic_sync.server.events.source import Source
 from periodic_sync.server.problems import unavailable
@@ -31,12 +32,20 @@ class _Opened:
 
 @dataclass(slots=True)
 class Hubs:
-    """sources: opens what a policy's events come from; raises StoreNotReady, ApiError."""
+    """sources: opens what a policy's events come from; raises StoreNotReady, ApiError.
+
+    came: is told of all events.
+    """
 
     sources: SourcesOpener
     clock: Clock
+    came: Callable[[tuple[Event, ...]], None]
     _opened: dict[tuple[str, str], _Opened] = field(default_factory=dict)
     _opening: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict)
+
+    @property
+    def open_hubs(self) -> int:
+        return len(self._opened)
 
     @asynccontextmanager
     async def use(self, policy: SyncPolicy, after: Cursor | None) -> AsyncIterator[Hub]:
@@ -72,7 +81,7 @@ class Hubs:
         if len(self._opened) >= MOST_HUBS:
             raise unavailable("TooManyPolicies", f"Events of {MOST_HUBS} policies are being read already", seconds=30)
         sources = await self.sources(policy)
-        hub = Hub(sources, self.clock)
+        hub = Hub(sources, self.clock, self.came)
         try:
             await hub.start(after)
         except BaseException:

@@ -2,6 +2,8 @@
 
 from enum import Enum
 
+from periodic_sync.telemetry.api_definitions import GONE
+
 
 class Leave(Enum):
     """Code, and the reason that goes with it."""
@@ -23,6 +25,11 @@ class Leave(Enum):
     @property
     def reason(self) -> str:
         return self.value[1]
+
+    @property
+    def shown(self) -> str:
+        """In logs and metrics."""
+        return GONE if self.has_left else str(self.code)
 
     @property
     def has_left(self) -> bool:

@@ -26,6 +26,8 @@ from periodic_sync.server.events.socket import DROP
 from periodic_sync.server.guard import Guard, named
 from periodic_sync.server.policies import Policies
 from periodic_sync.server.problems import Problem, answer, problem_of, unavailable
+from periodic_sync.telemetry.api import EventTelemetry
+from periodic_sync.telemetry.api_definitions import GONE
 
 PATH = "/v1/namespaces/{namespace}/policies/{policy}/events"
 VERB, RESOURCE = "watch", "syncpolicies/events"
@@ -59,8 +61,17 @@ class _Reader:
 class EventRoute:
     """For any number of readers."""
 
-    def __init__(self, guard: Guard, policies: Policies, hubs: Hubs, readers: Readers, clock: Clock) -> None:
-        self._guard, self._policies, self._hubs, self._readers, self._clock = guard, policies, hubs, readers, clock
+    def __init__(
+        self,
+        guard: Guard,
+        policies: Policies,
+        hubs: Hubs,
+        readers: Readers,
+        clock: Clock,
+        telemetry: EventTelemetry,
+    ) -> None:
+        self._guard, self._policies, self._hubs, self._readers = guard, policies, hubs, readers
+        self._clock, self._telemetry = clock, telemetry
         self._catching_up = asyncio.Semaphore(MOST_CATCHING_UP)
 
     def router(self) -> APIRouter:
@@ -75,7 +86,7 @@ class EventRoute:
         return answer(Problem(426, "UpgradeRequired", text, headers={"Upgrade": "websocket", "Connection": "Upgrade"}))
 
     async def read(self, socket: WebSocket) -> None:
-        began, left, account = time.monotonic(), "refused", ""
+        began, left, account = time.monotonic(), GONE, ""
         try:
             async with AsyncExitStack() as stack:
                 try:
@@ -90,12 +101,16 @@ class EventRoute:
                 log.info("events", extra={"route": PATH, "status": "open", "caller": account})
                 await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
                 leave = await self._until_the_end(socket, reader)
-                left = str(leave.code)
+                left = leave.shown
                 if not leave.has_left:
                     socket.scope["state"][DROP](leave.code, leave.reason)
         except WebSocketDisconnect:
-            left = "gone"
+            left = GONE
+        except Exception:
+            left = "500"
+            raise
         finally:
+            self._telemetry.reader_ended(left)
             seconds = round(time.monotonic() - began, 1)
             log.info("events", extra={"route": PATH, "status": left, "seconds": seconds, "caller": account})
 
@@ -131,21 +146,28 @@ class EventRoute:
     async def _send(self, socket: WebSocket, reader: _Reader) -> Leave:
         try:
             for text in reader.greeting:
-                await _give(socket, text)
+                await self._give(socket, text)
             place = reader.place or await self._catch_up(socket, reader)
             while True:
-                await _give(socket, await reader.hub.next(place))
+                await self._give(socket, await reader.hub.next(place))
         except (TooSlowError, TimeoutError):
             return Leave.TOO_SLOW
 
     async def _catch_up(self, socket: WebSocket, reader: _Reader) -> Place:
+        self._telemetry.catch_up_began()
         catching_up = CatchingUp(reader.hub, reader.begin, self._clock)
         async with self._catching_up, aclosing(catching_up.messages()) as messages:
             async for message in messages:
                 if isinstance(message, Place):
                     return message
-                await _give(socket, message)
+                await self._give(socket, message)
         raise AssertionError("it ends with a place")
+
+    async def _give(self, socket: WebSocket, text: str) -> None:
+        """Raises: TimeoutError where it can't be sent on, since the reader has not taken what came before."""
+        async with asyncio.timeout(STALL_SECONDS):
+            await socket.send_text(text)
+        self._telemetry.message_sent()
 
     async def _review(self, reader: _Reader) -> Leave:
         """May it still read, and are these still the policy's events?"""
@@ -166,12 +188,6 @@ class EventRoute:
 
 
 _REFUSALS = {401: Leave.TOKEN_EXPIRED, 403: Leave.NOT_ALLOWED, 404: Leave.NO_SUCH_POLICY}
-
-
-async def _give(socket: WebSocket, text: str) -> None:
-    """Raises: TimeoutError where it can't be sent on, since the reader has not taken what came before."""
-    async with asyncio.timeout(STALL_SECONDS):
-        await socket.send_text(text)
 
 
 async def _listen(socket: WebSocket) -> Leave:
