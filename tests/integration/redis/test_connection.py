@@ -59,6 +59,20 @@ class TestCalls:
                 await asyncio.gather(cancelled, return_exceptions=True)
                 assert await connection.read(KEY, [("GET", KEY)]) == [str(number).encode()]
 
+    async def test_a_cancellation_is_heeded_in_whatever_moment_it_comes(self, server: Server) -> None:
+        async def ask_for_ever() -> None:
+            while True:
+                await connection.read(KEY, [("GET", KEY)])
+
+        for moment in range(150):
+            async with connected(server.url) as connection:
+                asking = asyncio.create_task(ask_for_ever())
+                for _ in range(moment):
+                    await asyncio.sleep(0)
+                asking.cancel()
+                await asyncio.wait([asking], timeout=5)
+                assert asking.cancelled(), f"not after {moment} steps"
+
     async def test_once_closed_it_ends_what_runs_and_takes_no_more(self, server: Server) -> None:
         async with connected(server.url) as connection:
             await connection.run(COUNT, [KEY])

@@ -6,7 +6,6 @@ failovers, and not every managed server has it.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from periodic_sync.api.errors import ApiError
 from periodic_sync.stores.base import StoreNotReady
@@ -24,19 +23,15 @@ class Follower:
         self, commands: Commands, keys: Keys, wake: Callable[[], None], *, seconds: float = ASK_EVERY_SECONDS
     ) -> None:
         self._commands, self._keys, self.wake, self._seconds = commands, keys, wake, seconds
-        self._closed = False
         self._task = asyncio.ensure_future(self._run())
 
     async def close(self) -> None:
-        # A call that ends by its own time-out in the same moment can swallow the cancellation.
-        self._closed = True
         self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         known: object = TROUBLE  # so that nothing written before the first look is missed
-        while not self._closed:
+        while True:
             changes = await self._changes()
             if changes != known and changes != TROUBLE:
                 self.wake()

@@ -113,7 +113,7 @@ class Node:
     async def _in_use(self) -> AsyncIterator[None]:
         self._busy += 1
         try:
-            with self._explained():
+            with _heeding_cancellation(), self._explained():
                 yield
             self._reached = True
         finally:
@@ -129,6 +129,22 @@ class Node:
             raise  # a value that can't be sent is a mistake of this program
         except (RedisError, OSError) as error:
             raise explain(error, self.name, self._url, reached=self._reached) from error
+
+
+@contextlib.contextmanager
+def _heeding_cancellation() -> Iterator[None]:
+    """redis-py sends within asyncio.wait_for, which before Python 3.12 passes over a cancellation that comes as sending
+    ends: a task that is told to end would go on, and so would a call whose time is up."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    except Exception as error:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError from error
+        raise
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 def sections(text: bytes) -> Mapping[str, str]:

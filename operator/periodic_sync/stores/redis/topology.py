@@ -1,7 +1,6 @@
 """Where the server is that takes writes: said by the URL, by the Sentinels, or by the cluster."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -213,6 +212,4 @@ def _address(node: Sequence[Any], asked: Address) -> Address:
 async def _end(tasks: set[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
-    for task in tasks:
-        with contextlib.suppress(asyncio.CancelledError, RedisNotReady):
-            await task
+    await asyncio.gather(*tasks, return_exceptions=True)
