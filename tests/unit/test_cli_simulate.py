@@ -182,6 +182,37 @@ class TestVariants:
             from_file(str(file), None)
 
 
+@pytest.mark.parametrize(
+    ("intervals", "users", "told"),
+    [
+        pytest.param({"marketHours": "20s", "offHours": "20s"}, 6_000, True, id="a demonstration's intervals"),
+        pytest.param({"marketHours": "5m", "offHours": "15m"}, 6_000, False, id="usual ones"),
+        pytest.param({"marketHours": "20s", "offHours": "20s"}, 50, False, id="few users"),
+    ],
+)
+def test_what_takes_long_is_told_beforehand(
+    intervals: dict[str, str],
+    users: int,
+    told: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    short = played()
+
+    def at_once(inputs: Inputs, progress: object) -> Simulation:
+        asked.append(capsys.readouterr().err)
+        return short
+
+    monkeypatch.setattr("periodic_sync.simulation.simulate.simulate", at_once)
+    file = tmp_path / "policy.yaml"
+    body = policy_body({**MINIMAL_SPEC, "intervals": {**intervals, "userMinimum": "10s"}}, name="p", namespace="shop")
+    file.write_text(yaml.safe_dump(body))
+    assert cli.main(["simulate", "-f", str(file), "--users", str(users), "--hours", "1"]) == 0
+    assert ("up to 1.1 million syncs are played" in " ".join(asked[0].split())) is told
+
+
 def test_hours_beyond_a_day_are_told_with_their_weekday() -> None:
     lines = drawn(["as it is"], [played(hours=25)])
     assert any(line.startswith("Thu 08:00") for line in lines)

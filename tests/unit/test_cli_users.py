@@ -38,7 +38,7 @@ class TestImport:
             calls.append((*names, more))
             return client_on(maps, SetClock())
 
-        for way in ("for_policy", "for_config_map", "for_redis"):
+        for way in ("for_config_map", "for_redis"):
             monkeypatch.setattr(Client, way, opener)
         return calls
 
@@ -47,8 +47,8 @@ class TestImport:
     ) -> None:
         file = tmp_path / "users.csv"
         file.write_text(HEADER + LINE)
-        assert cli.main(["import", str(file), "--namespace", "shop", "--policy", "portfolios"]) == 0
-        assert opened == [("shop", "portfolios", {"kubeconfig": None, "context": None})]
+        assert cli.main(["import", str(file), "--namespace", "shop", "--config-map", STORE]) == 0
+        assert opened == [("shop", STORE, {"kubeconfig": None, "context": None})]
         assert maps.data().keys() == {"u1"}
         assert capsys.readouterr().out == "1 lines imported, 0 skipped\n"
 
@@ -79,8 +79,8 @@ class TestImport:
         ("arguments", "told"),
         [
             (["/none/users.csv", "--policy", "p"], "No such file or directory: '/none/users.csv'"),
-            (["FILE", "--policy", "p"], "lacks userId, wallet, lastActive"),
-            (["FILE", "--key-prefix", "p:"], "set REDIS_URL to the URL of the Redis server"),
+            (["FILE", "--config-map", "p"], "lacks userId, wallet, lastActive"),
+            (["FILE", "--key-prefix", "p:"], "set REDIS_URL, or give --redis-url, with the URL"),
         ],
     )
     def test_what_can_t_be_done_at_all_is_told(
@@ -103,7 +103,7 @@ class TestImport:
     ) -> None:
         (tmp_path / "f").write_text(HEADER + LINE)
         del maps.objects[STORE]
-        assert cli.main(["import", str(tmp_path / "f"), "-n", "shop", "--policy", "p"]) == 2
+        assert cli.main(["import", str(tmp_path / "f"), "-n", "shop", "--config-map", STORE]) == 2
         assert "periodic-sync import: ConfigMap shop/user-activity" in capsys.readouterr().err
 
     @pytest.mark.parametrize("arguments", [["f"], ["f", "--policy", "p", "--config-map", "c"], ["--policy", "p"]])

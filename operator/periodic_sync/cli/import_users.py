@@ -4,7 +4,8 @@ import asyncio
 import os
 import stat
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from periodic_sync.cli.errors import CommandError, told
-from periodic_sync.cli.options import Context, Kubeconfig, Namespace
+from periodic_sync.cli.options import Context, Kubeconfig, Namespace, RedisUrl
+from periodic_sync.cli.reach import Reach, opened
 from periodic_sync.cli.session import default_namespace
 
 if TYPE_CHECKING:
     from periodic_sync.client import Client, ImportProgress
 
-URL_VARIABLE = "REDIS_URL"
 LINES_SKIPPED, COULD_NOT_GO_ON = 1, 2
 """Exit codes."""
 
@@ -30,9 +31,7 @@ class Chosen:
     policy: str | None
     config_map: str | None
     key_prefix: str | None
-    namespace: str | None
-    kubeconfig: str | None
-    context: str | None
+    reach: Reach
 
 
 def import_users(
@@ -40,11 +39,12 @@ def import_users(
     policy: Annotated[str | None, typer.Option(help="The SyncPolicy whose store it is.")] = None,
     config_map: Annotated[str | None, typer.Option(metavar="NAME", help="The store's main ConfigMap.")] = None,
     key_prefix: Annotated[
-        str | None, typer.Option(metavar="PREFIX", help=f"Of users in Redis; its URL is in ${URL_VARIABLE}.")
+        str | None, typer.Option(metavar="PREFIX", help="Of users in Redis; --redis-url says in which.")
     ] = None,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    redis_url: RedisUrl = None,
 ) -> None:
     """Register the users of a CSV or NDJSON file, one a line.
 
@@ -52,7 +52,7 @@ def import_users(
     """
     if sum(name is not None for name in (policy, config_map, key_prefix)) != 1:
         raise typer.BadParameter("name the store by one of --policy, --config-map and --key-prefix")
-    chosen = Chosen(policy, config_map, key_prefix, namespace, kubeconfig, context)
+    chosen = Chosen(policy, config_map, key_prefix, Reach(kubeconfig, context, namespace, redis_url))
     with told("import", code=COULD_NOT_GO_ON), _opened(file) as lines:
         skipped = asyncio.run(_import(chosen, lines))
     if skipped:
@@ -84,18 +84,28 @@ async def _import(chosen: Chosen, file: BinaryIO) -> int:
     return report.skipped
 
 
-def _client(chosen: Chosen) -> "Client":
-    """Raises: CommandError, ValueError."""
+@asynccontextmanager
+async def _client(chosen: Chosen) -> "AsyncIterator[Client]":
+    """On the store, for as long as the block runs. Raises: CommandError, StoreNotReady, ApiError, ValueError."""
+    if chosen.policy is None:
+        async with _named(chosen) as client:
+            yield client
+    else:
+        async with opened(chosen.reach, chosen.policy) as found:
+            yield found.client
+
+
+def _named(chosen: Chosen) -> "Client":
+    """On a store that is named itself. Raises: CommandError, ValueError."""
     from periodic_sync.client import Client
 
+    reach = chosen.reach
     if chosen.key_prefix:
-        url = os.environ.get(URL_VARIABLE)
-        if not url:
+        if not reach.redis_url:
             raise CommandError(
-                f"set {URL_VARIABLE} to the URL of the Redis server, such as redis://:PASSWORD@host:6379/0"
+                "set REDIS_URL, or give --redis-url, with the URL of the Redis server, such as "
+                "redis://:PASSWORD@host:6379/0"
             )
-        return Client.for_redis(url, chosen.key_prefix)
-    namespace = chosen.namespace or default_namespace(chosen.kubeconfig, chosen.context)
-    if chosen.config_map:
-        return Client.for_config_map(namespace, chosen.config_map, kubeconfig=chosen.kubeconfig, context=chosen.context)
-    return Client.for_policy(namespace, chosen.policy or "", kubeconfig=chosen.kubeconfig, context=chosen.context)
+        return Client.for_redis(reach.redis_url, chosen.key_prefix)
+    namespace = reach.namespace or default_namespace(reach.kubeconfig, reach.context)
+    return Client.for_config_map(namespace, chosen.config_map or "", kubeconfig=reach.kubeconfig, context=reach.context)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 WHAT, USERS, ASSUMED = "What is played", "With which users", "What is assumed"
 """Panels of help."""
+MANY_SYNCS = 1_000_000
+"""So many and more take long enough to say so first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +135,25 @@ def simulate(
         )
         body, known = _read(file, policy) if file else asyncio.run(_fetch(reach, policy or "", crowd is None))
         specs = _variants(body, changes or [], compare)
+        _tell_length([spec for _, spec in specs], hours, crowd.active if crowd else len(known))
         played = [_play(name, spec, Played(_start(start), hours, assumed), crowd, known) for name, spec in specs]
     from periodic_sync.cli.simulated import document, table
 
     names = [name for name, _ in specs]
     show(output, document(names, played), lambda: table(names, played))
+
+
+def _tell_length(specs: "list[SyncPolicySpec]", hours: int, active: int) -> None:
+    """Intervals of seconds, as one has them to try things, make a day as much work as months of others."""
+    from periodic_sync.cli.progress import console
+    from periodic_sync.simulation.simulate import most_syncs
+
+    most = sum(most_syncs(spec, users=active, hours=hours) for spec in specs)
+    if most >= MANY_SYNCS:
+        words = f"up to {most / 1e6:.1f} million syncs are played, some seconds for each hundred thousand"
+        console().print(
+            f"periodic-sync simulate: {words}; --hours and --users make it less", highlight=False, soft_wrap=True
+        )
 
 
 def _start(given: str | None) -> int:

@@ -70,3 +70,9 @@ def simulate(inputs: Inputs, progress: Callable[[int], None] = lambda hours: Non
     hours = account.hours()
     warnings = warnings_of(spec, inputs.assumptions, hours, users=len(users))
     return Simulation(inputs, tuple(hours), account.total(), tuple(warnings), engine.turns)
+
+
+def most_syncs(spec: SyncPolicySpec, *, users: int, hours: int) -> int:
+    """Of so many active users, if nothing holds them up and none has a shorter interval of its own."""
+    shorter = min(spec.intervals.market_hours, spec.intervals.off_hours)
+    return users * hours * HOUR // shorter

@@ -179,6 +179,19 @@ async def test_a_redis_that_another_program_s_variable_names_is_not_written(on_r
     assert (await place.run("register", NAME, "ada", "--wallet", WALLET, REDIS_URL=place.redis.url)).code == 0
 
 
+async def test_an_import_reaches_the_policy_s_redis_by_the_way_it_is_given(on_redis: Place, tmp_path: Path) -> None:
+    place = on_redis
+    await synced_once(place, "u1")
+    assert place.redis is not None
+    file = tmp_path / "users.csv"
+    file.write_text(f"userId,wallet,lastActive\nada,{WALLET},2025-01-01T12:00:00Z\n")
+    async with redis_server() as other:
+        wrong = await place.run("import", str(file), "--policy", NAME, "--redis-url", other.url)
+        assert (wrong.code, await other.command("DBSIZE")) == (2, 0)
+    done = await place.run("import", str(file), "--policy", NAME, "--redis-url", place.redis.url)
+    assert (done.code, done.out) == (0, "1 lines imported, 0 skipped\n")
+
+
 async def test_another_policy_s_redis_is_not_taken_for_this_one_s(on_redis: Place) -> None:
     place = on_redis
     await place.apply()
