@@ -223,6 +223,11 @@ class TestWaiting:
         assert found.longest == Overdue("u1", NOON - MINUTE)
         assert of_population(Population(users), tick_of()).by_priority == {HIGH: 0, MEDIUM: 1, LOW: 0}
 
+    def test_whom_a_request_for_many_has_not_come_to_waits_at_low_as_the_operator_counts(self) -> None:
+        counts = {Reason.DUE_STALE: 20, Reason.DUE_BULK: 100}
+        census = Census(10_000, 9_000, 20, 9_000, 9_000, counts, None)
+        assert of_population(Population([], census), tick_of()).by_priority == {HIGH: 20, MEDIUM: 0, LOW: 8_980}
+
 
 @pytest.mark.parametrize(
     ("milliseconds", "text"),

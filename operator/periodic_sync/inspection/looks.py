@@ -1,7 +1,6 @@
 """Looks at the API server for the routes that explain and count."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from periodic_sync.api.names import ROLE_LABEL, Role
 from periodic_sync.api.policy import SyncPolicy
@@ -26,7 +25,7 @@ Batches = tuple[frozenset[str], ...]
 class KubeLooks:
     """`Looks`, and the lists that figures are made from. namespace: the only one served; None: all."""
 
-    def __init__(self, client: KubeClient, namespace: str | None, clock: Any) -> None:
+    def __init__(self, client: KubeClient, namespace: str | None, clock: Callable[[], float]) -> None:
         """clock: seconds, only forward."""
         self._client, self._namespace = client, namespace
         # A batch file never changes. One that is not there is asked for again.
@@ -63,9 +62,9 @@ class KubeLooks:
         read = await results(self._batches(objects, policy, job) for job in ledger.jobs)
         in_flight: dict[str, int] = {}
         for job, batches in zip(ledger.jobs, read, strict=True):
-            for index in sorted(job.open) if batches else ():
-                if index < len(batches or ()):
-                    in_flight |= dict.fromkeys((batches or ())[index], job.claimed_at)
+            for index, users in enumerate(batches or ()):
+                if index in job.open:
+                    in_flight |= dict.fromkeys(users, job.claimed_at)
         missing = [job.name for job, batches in zip(ledger.jobs, read, strict=True) if batches is None]
         doubt = f"Nothing is claimed until {', '.join(missing[:3])}, whose users are not known, is closed"
         return Flight(ledger, in_flight, doubt if missing else "")

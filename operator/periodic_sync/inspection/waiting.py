@@ -1,23 +1,16 @@
 """Who waits to be synced, by priority, and how far the one that waits longest is behind."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from periodic_sync.api.names import Priority, Reason
 from periodic_sync.core.due import decide, examine
-from periodic_sync.core.plan import DUE, Population
+from periodic_sync.core.plan import DUE, Population, due_by_priority
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import UserRecord, UserState
 
 BY_THE_CLOCK = frozenset({Reason.DUE_STALE, Reason.DUE_REGULAR})
-USUAL_PRIORITY = {
-    Reason.DUE_REQUESTED: Priority.HIGH,
-    Reason.DUE_STALE: Priority.HIGH,
-    Reason.DUE_REGULAR: Priority.MEDIUM,
-    Reason.DUE_BULK: Priority.LOW,
-}
-"""Of a bulk request those who are due anyway keep their own; a census does not tell these apart."""
 
 
 class Overdue(NamedTuple):
@@ -67,16 +60,10 @@ def of_population(population: Population, tick: Tick) -> Waiting:
     """By the census where there is one: those at hand are then the most urgent alone."""
     if population.census is None:
         return of_all(population.users, tick)
-    waiting = Waiting(by_priority=_counted(population.census.by_reason))
+    # As the operator counts them: of a bulk request a census does not tell apart who is due anyway.
+    waiting = Waiting(due_by_priority(population.census.due, population.census.by_reason))
     for record, state in population.users:
         reason = decide(record, state, tick).reason
         if reason in DUE:
             waiting.look(record, state, tick, reason)
     return waiting
-
-
-def _counted(by_reason: Mapping[Reason, int]) -> dict[Priority, int]:
-    counts = dict.fromkeys(Priority, 0)
-    for reason, priority in USUAL_PRIORITY.items():
-        counts[priority] += by_reason.get(reason, 0)
-    return counts

@@ -20,7 +20,7 @@ SPARE = 1.2
 FEW = 0.01
 """A share of the active users that is not worth a warning."""
 JOBS_A_MINUTE = 200
-"""About as many Jobs of one pod does the Job controller get done with its default limits: docs/scale.md."""
+"""About as many Jobs of one pod does the Job controller get done with its default limits: docs/reference/scale.md."""
 CONFIG_MAP_USERS = 10_000
 
 

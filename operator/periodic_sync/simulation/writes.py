@@ -1,7 +1,7 @@
 """How often the API server is written to, by what a turn of the operator does: the steps of the protocol, counted.
 
-docs/architecture.md has the steps, and docs/scale.md what was measured: 2.4 to 2.5 writes for each user synced in
-batches of ten, of which 0.5 are the operator's own.
+docs/explanation/architecture.md has the steps, and docs/reference/scale.md what was measured: 2.4 to 2.5 writes for
+each user synced in batches of ten, of which 0.5 are the operator's own.
 """
 
 from dataclasses import dataclass, fields

@@ -63,7 +63,8 @@ def _active(settings: Settings) -> list[tuple[str, str]]:
 
 def _store(place: Place) -> str:
     if place.redis_secret is None:
-        return f"configMap: {_flow({'name': place.config_map})} # one user a key, as docs/configmap-store.md has it"
+        name = _flow({"name": place.config_map})
+        return f"configMap: {name} # one user a key, as docs/reference/configmap-store.md has it"
     reference = {"name": place.redis_secret, "key": place.secret_key}
     return f"redis: {{urlSecretRef: {_flow(reference)}, keyPrefix: {json.dumps(place.key_prefix)}}}"
 
