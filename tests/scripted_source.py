@@ -34,6 +34,9 @@ class Script:
     async def now(self) -> Position:
         return (len(self.history),)
 
+    async def has_been(self, position: Position) -> bool:
+        return position <= await self.now()
+
     async def steps(self, after: Position, *, again: bool) -> AsyncGenerator[Step, None]:
         [at] = after
         if self.fails:

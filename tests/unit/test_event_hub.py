@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from periodic_sync.client.backend import SystemClock
-from periodic_sync.core.event_marks import Cursor, read_id
+from periodic_sync.core.event_marks import Cursor, Mark, read_id
 from periodic_sync.core.events import Gap, UserSynced
 from periodic_sync.server.events import hub as hubs_module
 from periodic_sync.server.events import source
@@ -168,6 +168,40 @@ async def test_trouble_is_waited_out_and_nothing_is_missed(monkeypatch: pytest.M
     async with started(script) as hub:
         script.tell("ada")
         assert [event["user"] for event in await read(hub, 1, "k0")] == ["ada"]
+
+
+async def test_whoever_is_ahead_of_a_hub_is_told_the_rest_without_reading_the_sources() -> None:
+    one, other = Script("k", fails=1), Script("r", fails=1)  # what comes is told by the test
+    other.tell("bob")
+    async with started(one, other) as hub:
+        ahead = {"k": Mark((3,), 0), "r": Mark((1,))}
+        one.history += [Step((1,), ()), Step((2,), ())]
+        assert await hub.ahead(ahead) == frozenset()  # it is from nowhere
+        one.history.append(Step((3,), ()))
+        assert hub.enter(ahead) is None
+        place = hub.enter(ahead, await hub.ahead(ahead))
+        assert place is not None
+        for letter, position in (("r", 2), ("k", 2), ("k", 3), ("r", 3), ("k", 4)):
+            hub._take(letter, Step((position,), (UserSynced("ada", 0, 1), UserSynced("eve", 0, 1))))
+        told = [[event["id"] for event in json.loads(await hub.next(place))] for _ in range(4)]
+        assert told == [
+            ["r2.0~k3.0", "r2.1~k3.0"],
+            ["k3.1~r2"],
+            ["r3.0~k3", "r3.1~k3"],
+            ["k4.0~r3", "k4.1~r3"],
+        ]
+        assert not place.ahead
+
+
+async def test_whoever_is_ahead_learns_that_a_source_went_back() -> None:
+    script = Script("k", fails=1)
+    async with started(script) as hub:
+        script.history += [Step((number,), ()) for number in range(1, 9)]
+        place = hub.enter({"k": Mark((8,))}, frozenset("k"))
+        assert place is not None
+        hub._take("k", Step((1,), (Gap(),)))
+        hub._take("k", Step((2,), (UserSynced("eve", 0, 2),)))
+        assert [json.loads(await hub.next(place))[0]["type"] for _ in range(2)] == ["gap", "user.synced"]
 
 
 async def test_what_nobody_foresaw_is_passed_over_with_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ class World:
         route = EventRoute(self, self, None, Readers(1, 1), self.clock, ApiMetrics())  # type: ignore[arg-type]
         hub: Any = None
         return await route._review(
-            _Reader("shop", "portfolios", "Bearer token", Caller("ada"), READ, hub, {}, [], None)
+            _Reader("shop", "portfolios", "Bearer token", Caller("ada"), READ, hub, {}, frozenset(), [], None)
         )
 
 

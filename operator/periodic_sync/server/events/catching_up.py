@@ -15,17 +15,17 @@ _AHEAD = 4
 
 
 class CatchingUp:
-    """From a cursor with a mark of each source."""
+    """From a cursor with a mark of each source. ahead: see `Hub`."""
 
-    def __init__(self, hub: Hub, after: Cursor, clock: Clock) -> None:
-        self._hub, self._clock = hub, clock
+    def __init__(self, hub: Hub, after: Cursor, clock: Clock, ahead: frozenset[str] = frozenset()) -> None:
+        self._hub, self._clock, self._ahead = hub, clock, ahead
         self._at = dict(after)
         self._steps: asyncio.Queue[tuple[str, Step]] = asyncio.Queue(_AHEAD)
 
     async def messages(self) -> AsyncGenerator[str | Place, None]:
         """What comes next, and last the place in the hub from which to go on."""
         async with self._reading():
-            while (place := self._hub.enter(self._at)) is None:
+            while (place := self._hub.enter(self._at, self._ahead)) is None:
                 letter, step = await self._steps.get()
                 others = {other: mark for other, mark in self._at.items() if other != letter}
                 for piece in pieces(letter, step.position, step.first, step.events, others):

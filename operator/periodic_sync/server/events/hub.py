@@ -56,6 +56,8 @@ class Place:
     after: Cursor = field(default_factory=dict)
     missed: deque[_Missed] = field(default_factory=deque)
     """The ring's own, not copies: however many come back at once, this takes no memory to speak of."""
+    ahead: Cursor = field(default_factory=dict)
+    """Of sources that it has read further than what comes next in the ring."""
 
 
 class Hub:
@@ -100,17 +102,27 @@ class Hub:
             with suppress(Exception):
                 await source.close()
 
-    def enter(self, after: Cursor | None = None) -> Place | None:
-        """A reader's place: from now on, or after a cursor with a mark of each source.
+    async def ahead(self, after: Cursor) -> frozenset[str]:
+        """Of a cursor: sources that it has read further than the hub, on another replica.
+
+        Raises: StoreNotReady, ApiError.
+        """
+        behind = [source for source in self.sources if after[source.letter] > self._at[source.letter]]
+        return frozenset([each.letter for each in behind if await each.has_been(after[each.letter].position)])
+
+    def enter(self, after: Cursor | None = None, ahead: frozenset[str] = frozenset()) -> Place | None:
+        """A reader's place: from now on, or after a cursor with a mark of each source, which may be `ahead`.
 
         None: what comes after it is not all in the ring, or the hub has not come as far itself.
         """
         place = Place(self._first + len(self._ring))
         if after is None:
             return place
-        if not all(self._floor[letter] <= after[letter] <= at for letter, at in self._at.items()):
+        known = {letter: max(at, after[letter]) if letter in ahead else at for letter, at in self._at.items()}
+        if not all(self._floor[letter] <= after[letter] <= at for letter, at in known.items()):
             return None
         place.after = after
+        place.ahead = {letter: mark for letter, mark in after.items() if mark > self._at[letter]}
         behind = {letter for letter, newest in self._newest.items() if newest > after[letter]}
         for kept in reversed(self._ring):
             if not behind:
@@ -128,15 +140,19 @@ class Hub:
 
     async def next(self, place: Place) -> str:
         """The next message for whoever is there. Raises: TooSlowError."""
-        while not place.missed and place.number >= self._first + len(self._ring):
-            await self._news.wait()
-        if place.number < self._first:
-            raise TooSlowError  # also out of what it missed: that must not be kept for longer than a ring takes
-        if place.missed:
-            return place.missed.popleft().for_one_after(place.after)
-        text = self._ring[place.number - self._first].text
-        place.number += 1
-        return text
+        while True:
+            while not place.missed and place.number >= self._first + len(self._ring):
+                await self._news.wait()
+            if place.number < self._first:
+                raise TooSlowError  # also out of what it missed: that must not be kept for longer than a ring takes
+            if place.missed:
+                return place.missed.popleft().for_one_after(place.after)
+            kept = self._ring[place.number - self._first]
+            place.number += 1
+            if not place.ahead:
+                return kept.text
+            if kept.piece is not None and (text := _for_one_ahead(place, kept.piece)):
+                return text
 
     async def _follow(self, source: Source) -> None:
         async with aclosing(follow(source, self._at[source.letter], self._clock)) as steps:
@@ -180,6 +196,17 @@ class Hub:
                 self._told = dict(self._at)
                 self._keep(alone(Bookmark(), self._at))
                 self._announce()
+
+
+def _for_one_ahead(place: Place, piece: Piece) -> str:
+    """Empty where this reader was told of it elsewhere."""
+    if Gap() in piece.events:
+        place.ahead = {}  # what was there before counts no more
+        return piece.text()
+    at, ahead = {**piece.others, piece.letter: piece.last}, place.ahead
+    place.ahead = {letter: mark for letter, mark in ahead.items() if at[letter] < mark}
+    is_known = piece.letter in ahead and piece.last <= ahead[piece.letter]
+    return "" if is_known else piece.after(place.after).text()
 
 
 def greeting(hub: Hub, after: Cursor | None) -> tuple[Cursor, list[str]]:

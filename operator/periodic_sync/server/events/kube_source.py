@@ -35,12 +35,16 @@ class KubeSource:
         version = await self._client.current_version(CONFIG_MAPS, self._policy.namespace, labels=self._labels)
         return (int(version),)
 
+    async def has_been(self, position: Position) -> bool:
+        """See `Source`."""
+        return len(position) == 1 and position <= await self.now()
+
     async def steps(self, after: Position, *, again: bool) -> AsyncGenerator[Step, None]:
         """See `Source`. Bookmarks are steps without events."""
         [version] = after if len(after) == 1 else (0,)
         start = version - 1 if again else version
         # Of the future after a restore of etcd, or by a mistake; the API server would only say that it can't wait.
-        if start < 1 or (version,) > await self.now():
+        if start < 1 or not await self.has_been((version,)):
             raise LostError
         versions = Versions(self._policy)
         namespace, labels = self._policy.namespace, self._labels

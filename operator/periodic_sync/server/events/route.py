@@ -54,6 +54,7 @@ class _Reader:
     policy: SyncPolicy
     hub: Hub
     begin: Cursor
+    ahead: frozenset[str]
     greeting: list[str]
     place: Place | None
 
@@ -126,11 +127,12 @@ class EventRoute:
             policy = await self._policies.find(namespace, name)
             with store_errors():
                 hub = await stack.enter_async_context(self._hubs.use(policy, after))
-            begin, greeted = greeting(hub, after)
-            place = hub.enter(begin if after else None)
+                begin, greeted = greeting(hub, after)
+                ahead = await hub.ahead(begin)
+            place = hub.enter(begin if after else None, ahead)
             if place is None and self._catching_up.locked():
                 raise unavailable("TooManyReaders", "As many are catching up here as may: try again later")
-            yield _Reader(namespace, name, authorization, caller, policy, hub, begin, greeted, place)
+            yield _Reader(namespace, name, authorization, caller, policy, hub, begin, ahead, greeted, place)
 
     async def _until_the_end(self, socket: WebSocket, reader: _Reader) -> Leave:
         works = (self._send(socket, reader), _listen(socket), self._review(reader))
@@ -155,7 +157,7 @@ class EventRoute:
 
     async def _catch_up(self, socket: WebSocket, reader: _Reader) -> Place:
         self._telemetry.catch_up_began()
-        catching_up = CatchingUp(reader.hub, reader.begin, self._clock)
+        catching_up = CatchingUp(reader.hub, reader.begin, self._clock, reader.ahead)
         async with self._catching_up, aclosing(catching_up.messages()) as messages:
             async for message in messages:
                 if isinstance(message, Place):

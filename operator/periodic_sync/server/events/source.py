@@ -36,6 +36,10 @@ class Source(Protocol):
 
     async def now(self) -> Position: ...
 
+    async def has_been(self, position: Position) -> bool:
+        """Whether one that is later than what was read so far is surely this source's, with nothing lost since."""
+        ...
+
     def steps(self, after: Position, *, again: bool) -> AsyncGenerator[Step, None]:
         """What happens after a position, and with `again` at it; until the source wants to be asked anew.
 
