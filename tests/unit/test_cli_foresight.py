@@ -123,7 +123,7 @@ def test_those_in_flight_alone_are_found_without_reading_all(chosen: Selection, 
 def test_wallets_are_shown_only_when_asked_for() -> None:
     spec = policy()
     found = Found(SyncPolicy("p", "shop", "uid", 1, spec), tick_of(spec))
-    found.add(Known(UserRecord("u1", "0xwallet", NOON), None))
+    found.add(Known(UserRecord("u1", "0xwallet", NOON, changed_tokens={"0xwallet": NOON}), None))
     assert "0xwallet" not in str(found.document(wallets=False))
     [shown] = found.document(wallets=True)["users"]
     assert (shown["wallet"], shown["reason"], shown["state"]) == ("0xwallet", "DueStale", None)

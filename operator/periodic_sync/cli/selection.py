@@ -79,7 +79,7 @@ class Found:
     def _user(self, known: Known, *, wallets: bool) -> dict[str, Any]:
         shown = shown_user(user_of(*known)).model_dump(mode="json", by_alias=True)
         if not wallets:
-            del shown["wallet"]
+            del shown["wallet"], shown["changedTokens"]  # which are addresses too, and a wallet by mistake
         decision = self.decision(*known)
         return shown | {
             "reason": decision.reason.value,

@@ -45,7 +45,9 @@ def users(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many to show.")] = 50,
     cursor: Annotated[str, typer.Option(help="Go on after an earlier page. Not with a choice of users.")] = "",
     all_users: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
-    wallets: Annotated[bool, typer.Option("--wallets", help="Show wallets too.")] = False,
+    wallets: Annotated[
+        bool, typer.Option("--wallets", help="Show wallets too; as JSON and YAML changed tokens as well.")
+    ] = False,
     output: OutputFormat = Output.TABLE,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
