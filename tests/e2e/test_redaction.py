@@ -2,7 +2,7 @@
 the operator logs all it can, workers fail in every way, and callers send what they must not."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,12 @@ from cluster_support import Kubectl, eventually
 from faults.redis_pod import POD, RedisPod, start_redis
 from live.api import Api, NotThereError, Object
 from live.canaries import OWN_WORKER, Canaries, mistakes
-from live.http_api import ACCOUNT, Answer, HttpApi, started
+from live.desk import said
+from live.http_api import ACCOUNT, Answer, HttpApi, forwarded, started
 from live.operator import REPLICAS, Operator
 from live.scene import LABEL, Scene, every, spec, staged
 from live.service import await_service, start_service
+from live.streams import Stream, listening
 from periodic_sync.stores.redis.keys import Keys
 from tasks import engines, image, redis_image
 from tasks.steps import run_steps
@@ -44,6 +46,7 @@ class Cage:
         tokens = {
             "manager": lambda: self.http.token("manager", "periodic-sync-user-manager"),
             "nobody": lambda: self.http.token("nobody"),
+            "watcher": lambda: self.http.token("watcher", "periodic-sync-event-reader"),
             "": lambda: "",
         }
         answer = self.http(method, path, body, token=tokens[role]())
@@ -77,15 +80,29 @@ def cage(
             yield Cage(scene, operator, http, redis, Canaries.hatched(), [])
 
 
-def test_no_canary_is_seen_outside_of_the_store_and_the_batch_files(cage: Cage, operator_image: image.Image) -> None:
+def test_no_canary_is_seen_outside_of_the_store_and_the_batch_files(
+    cage: Cage, operator_image: image.Image, tmp_path: Path
+) -> None:
     scene, canaries = cage.scene, cage.canaries
     _write_configmaps(scene, canaries)
+    paths: dict[str, str] = {}
     for name, worker in _workers(scene, operator_image.reference).items():
+        paths |= {policy: _path(cage, policy) for policy in (f"maps-{name}", f"redis-{name}")}
         _apply(scene, f"maps-{name}", worker, {"configMap": {"name": "user-activity"}})
         store = {"urlSecretRef": {"name": "redis", "key": "url"}, "keyPrefix": f"{PREFIX}{name}:"}
         _apply(scene, f"redis-{name}", worker, {"redis": store})
-    _call_as_careless_callers_do(cage)
-    _damage_redis(cage, "answers")
+    with listening(cage.http, paths, cage.http.token("watcher", "periodic-sync-event-reader")) as streams:
+        _call_as_careless_callers_do(cage)
+        _damage_redis(cage, "answers")
+        _await_all_mistakes(cage, streams)
+        seen = [*_everything(cage, streams, tmp_path)]
+    _assert_canaries_live(cage)
+    hits = [hit for place, text, *but in seen for hit in cage.hits(place, text, *but)]
+    assert not hits, "\n".join(sorted(hits))
+
+
+def _await_all_mistakes(cage: Cage, streams: Mapping[str, Stream]) -> None:
+    scene, canaries = cage.scene, cage.canaries
     for name in _workers(scene, ""):
         eventually(lambda name=name: _assert_failed(scene, f"maps-{name}", 6), seconds=120)  # type: ignore[misc]
         eventually(lambda name=name: _assert_failed(scene, f"redis-{name}", 4), seconds=120)  # type: ignore[misc]
@@ -94,18 +111,14 @@ def test_no_canary_is_seen_outside_of_the_store_and_the_batch_files(cage: Cage, 
     eventually(lambda: _assert_skipped(scene, "maps-own", 5))
     eventually(lambda: _assert_skipped(scene, "redis-answers", 2))
     eventually(lambda: _assert_told_of_users(cage))
-
-    _assert_canaries_live(cage)
-    hits = [hit for place, text, *but in _everything(cage) for hit in cage.hits(place, text, *but)]
-    assert not hits, "\n".join(sorted(hits))
+    eventually(lambda: _assert_streamed(streams, canaries), seconds=120)
 
 
 def _write_configmaps(scene: Scene, canaries: Canaries) -> None:
     entries = canaries.records()
     scene.write_entries(entries)
-    scene.write_entries(
-        {canaries.key: entries[canaries.key]}, store="more", labels={"sync.moonx.farm/store": "user-activity"}
-    )
+    shard = {"sync.moonx.farm/store": "user-activity"}
+    scene.write_entries({canaries.key: entries[canaries.key]}, store="more", labels=shard)
 
 
 def _workers(scene: Scene, reference: str) -> dict[str, Object]:
@@ -167,12 +180,13 @@ def _call_as_careless_callers_do(cage: Cage) -> None:
     assert len(cage.refusals) >= 3 * 2 * 2 * 10
 
 
-def _everything(cage: Cage) -> Iterator[tuple[str, ...]]:
+def _everything(cage: Cage, streams: Mapping[str, Stream], folder: Path) -> Iterator[tuple[str, ...]]:
     """Places, what can be read there, and which canaries may be."""
     yield from _processes(cage)
     yield from ((f"an answer: {refusal}", refusal) for refusal in cage.refusals)
     yield from _objects(cage.scene)
     yield from _kept(cage.scene, cage.canaries)
+    yield from _told(cage, streams, folder)
 
 
 def _processes(cage: Cage) -> Iterator[tuple[str, str]]:
@@ -208,7 +222,18 @@ def _kept(scene: Scene, wallets: Canaries) -> Iterator[tuple[str, ...]]:
         if role == "ledger":
             yield "a ledger", json.dumps(found)
         if role == "state":  # which names users, so that wallets used as ids are there
-            yield "a state object", json.dumps(found), wallets.key, wallets.user_id, wallets.broken, wallets.ahead
+            yield "a state object", json.dumps(found), *wallets.ids
+
+
+def _told(cage: Cage, streams: Mapping[str, Stream], folder: Path) -> Iterator[tuple[str, ...]]:
+    """What people and programs ask for who have the rights. Whoever may see users' ids is shown them as they are."""
+    for name, stream in streams.items():
+        yield f"live events of {name}", stream.text, *cage.canaries.ids
+    with forwarded(cage.scene.kubectl, POD, 6379) as redis:
+        for policy in ("maps-own", "redis-answers"):
+            for place, text in said(cage.scene.kubectl, policy, "plain", folder, REDIS_URL=f"redis://{redis}"):
+                shows_ids = place.startswith(("users ", "plan "))
+                yield f"{place} about {policy}", text, *(cage.canaries.ids if shows_ids else ())
 
 
 def _is_own(pod: Object) -> bool:
@@ -255,6 +280,12 @@ def _assert_told_of_users(cage: Cage) -> None:
     reasons = [line["reason"] for line in lines if line["message"] == "user not synced"]
     assert any("no balance of (wallet), https://rpc.example/(wallet)" in reason for reason in reasons), reasons[-5:]
     assert any('{"wallet": "(wallet)"' in reason for reason in reasons)
+
+
+def _assert_streamed(streams: Mapping[str, Stream], wallets: Canaries) -> None:
+    for name, stream in streams.items():
+        assert stream.events("user.failed"), f"{name}: {stream.text[-500:]}"
+    assert any(event["user"] == wallets.key for event in streams["redis-own"].events("user.failed"))
 
 
 def _assert_failed(scene: Scene, policy: str, users: int) -> None:

@@ -52,6 +52,11 @@ class Canaries:
         """Those whose users are synced."""
         return {self.plain, self.odd, self.key, self.user_id, self.field, self.token}
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Those that are users' ids too, which are told to whoever may see users."""
+        return self.key, self.user_id, self.broken, self.ahead
+
     def cores(self, *without: str) -> dict[str, str]:
         """What to look for, by the name of the canary; the same in every spelling."""
         return {

@@ -73,8 +73,8 @@ def started(kubectl: Kubectl, image: str, folder: Path, *options: str) -> Iterat
     kubectl.apply(_pod(image, *options))
     try:
         kubectl("wait", f"pod/{ACCOUNT}", "--for=condition=Ready", "--timeout=50s")
-        with _forwarded(kubectl) as base:
-            api = HttpApi(kubectl, base)
+        with forwarded(kubectl, ACCOUNT, PORT) as place:
+            api = HttpApi(kubectl, f"http://{place}")
             eventually(lambda: _assert_ready(api))
             yield api
     finally:
@@ -98,15 +98,15 @@ def _pod(image: str, *options: str) -> Object:
 
 
 @contextmanager
-def _forwarded(kubectl: Kubectl) -> Iterator[str]:
-    """The address that leads to the pod while the block runs."""
+def forwarded(kubectl: Kubectl, pod: str, port: int) -> Iterator[str]:
+    """The host and port that lead to the pod while the block runs."""
     place = ("--kubeconfig", str(kubectl.kubeconfig), "--namespace", kubectl.namespace)
-    command = [str(KUBECTL), *place, "port-forward", f"pod/{ACCOUNT}", f":{PORT}", "--address=127.0.0.1"]
+    command = [str(KUBECTL), *place, "port-forward", f"pod/{pod}", f":{port}", "--address=127.0.0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline()
             assert "->" in said, f"kubectl port-forward did not start: {said}"
-            yield f"http://{said.split()[2]}"
+            yield said.split()[2]
         finally:
             process.terminate()
