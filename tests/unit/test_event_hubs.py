@@ -86,6 +86,8 @@ async def test_policies_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Problem, match="1 policies"):
             async with all_hubs.use(policy_of(name="other"), None):
                 pass
+    async with all_hubs.use(policy_of(name="other"), None):  # the first has no readers any more
+        assert world.open_now() == [False, True]
     await all_hubs.close()
 
 

@@ -78,6 +78,9 @@ class Hubs:
             await self._retire(key)
 
     async def _open(self, policy: SyncPolicy, after: Cursor | None) -> _Opened:
+        idle = next((key for key, opened in self._opened.items() if not opened.readers), None)
+        if len(self._opened) >= MOST_HUBS and idle is not None:
+            await self._retire(idle)
         if len(self._opened) >= MOST_HUBS:
             raise unavailable("TooManyPolicies", f"Events of {MOST_HUBS} policies are being read already", seconds=30)
         sources = await self.sources(policy)
