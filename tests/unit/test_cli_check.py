@@ -1,5 +1,6 @@
 """What `check` makes of what it sees, by tables. tests/integration/cli/test_check.py looks at a real API server."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -276,3 +277,12 @@ def test_redis() -> None:
     assert (line.mark, line.message) == (Mark.FAILED, "user me may not DEL under the policy's prefix")
     assert redis.judge_owner("", "c/n/p", "p:") == redis.judge_owner("c/n/p", "/n/p", "p:") == []
     assert marks(redis.judge_owner("c/n/q", "c/n/p", "p:")) == ["failed"]
+
+
+def test_of_the_rights_in_redis_just_those_are_asked_that_the_scripts_write_with() -> None:
+    reading = {"EXISTS", "HGET", "HGETALL", "HLEN", "HMGET"}
+    scripts = (ROOT / "operator/periodic_sync/stores/redis/lua").glob("*.lua")
+    called = {name for script in scripts for name in re.findall(r"redis\.call\(\s*'([A-Z]+)'", script.read_text())}
+    assert {"HSET", "ZSCORE"} <= called
+    writing = {name for name in called - reading if not name.startswith("Z")} | (called & {"ZADD", "ZREM"})
+    assert writing == set(redis.WRITES)

@@ -16,7 +16,6 @@ from periodic_sync.kube.resources import DEPLOYMENTS, LEASES, PODS
 NAME = "periodic-sync"
 SELECTOR = f"app.kubernetes.io/name={NAME}"
 PART_OF = f"app.kubernetes.io/part-of={NAME}"
-CONTAINER = "operator"
 MANY_RESTARTS = 5
 LEASE_LOOK_SECONDS = 6.0
 """A leader renews every 2 s or so: one that is alive has done it by then, whatever its clock says."""
@@ -134,7 +133,7 @@ def judge_image(image: str) -> Line:
         return unseen(topic, f"its image, {image}, has no version's tag; this program is {__version__}")
     if tag.removeprefix("v") == __version__:
         return ok(topic, f"{__version__}, as this program's")
-    fix = f"use the program of the operator's version (`pip install periodic-sync=={tag.removeprefix('v')}`)"
+    fix = "use the program of the operator's version: `pip install .` in a checkout of it"
     return warning(topic, f"the operator is {tag}, and this program {__version__}", fix)
 
 

@@ -25,8 +25,18 @@ if TYPE_CHECKING:
 
 TOPIC = "Redis"
 _TRIAL = Script("trial", "return redis.call('EXISTS', KEYS[1])")
-WRITES = ("HSET", "HDEL", "DEL", "ZADD", "ZREM", "INCRBY", "XADD", "SADD", "SREM")
-"""Some of what the operator's scripts write with; a user that may none of it is told from one that may all."""
+WRITES = ("HSET", "HSETNX", "HINCRBY", "HDEL", "DEL", "UNLINK", "ZADD", "ZREM", "XADD")
+"""What the scripts write with."""
+_WORDS = {
+    "HSET": ("f", "v"),
+    "HSETNX": ("f", "v"),
+    "HINCRBY": ("f", "1"),
+    "HDEL": ("f",),
+    "ZADD": ("1", "m"),
+    "ZREM": ("m",),
+    "XADD": ("*", "f", "v"),
+}
+"""After the key, for a command that is whole."""
 
 
 async def look_at_redis(client: KubeClient, policy: SyncPolicy, url: str | None) -> list[Line]:
@@ -138,16 +148,11 @@ async def _rights(commands: "Commands", keys: Keys) -> Line:
     except RedisNotReady as trouble:
         return failed(topic, str(trouble))
     try:
-        questions = [("ACL", "DRYRUN", who, *_example(name, keys.meta)) for name in WRITES]
+        questions = [("ACL", "DRYRUN", who, name, keys.meta, *_WORDS.get(name, ())) for name in WRITES]
         answers = await commands.read(keys.meta, questions)
     except RedisNotReady:
         return unseen(topic, f"user {who.decode()} may run scripts here; the rest only an administrator may ask")
     return judge_answers(who.decode(), dict(zip(WRITES, answers, strict=True)))
-
-
-def _example(name: str, key: str) -> tuple[str, ...]:
-    more = {"HSET": ("f", "v"), "ZADD": ("1", "m"), "INCRBY": ("1",), "XADD": ("*", "f", "v")}
-    return (name, key, *more.get(name, () if name == "DEL" else ("m",)))
 
 
 def judge_answers(user: str, answers: Mapping[str, bytes]) -> Line:
