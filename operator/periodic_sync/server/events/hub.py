@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from periodic_sync.client.backend import Clock
 from periodic_sync.core.event_marks import WHOLE, Cursor, Mark
@@ -37,15 +36,10 @@ class _Kept:
     text: str
     piece: Piece | None
 
-
-class _Missed(NamedTuple):
-    text: str
-    piece: Piece
-
     def for_one_after(self, cursor: Cursor) -> str:
         """The message."""
-        piece = self.piece.after(cursor)
-        return self.text if piece == self.piece else piece.text()
+        piece = self.piece.after(cursor) if self.piece is not None else None
+        return self.text if piece is None or piece == self.piece else piece.text()
 
 
 @dataclass(slots=True)
@@ -54,7 +48,7 @@ class Place:
 
     number: int
     after: Cursor = field(default_factory=dict)
-    missed: deque[_Missed] = field(default_factory=deque)
+    missed: deque[_Kept] = field(default_factory=deque)
     """The ring's own, not copies: however many come back at once, this takes no memory to speak of."""
     ahead: Cursor = field(default_factory=dict)
     """Of sources that it has read further than what comes next in the ring."""
@@ -127,9 +121,11 @@ class Hub:
         for kept in reversed(self._ring):
             if not behind:
                 break
-            if kept.piece is not None and kept.piece.last > after[kept.piece.letter]:
-                place.missed.appendleft(_Missed(kept.text, kept.piece))
-            elif kept.piece is not None:
+            if kept.piece is None:
+                continue
+            if kept.piece.last > after[kept.piece.letter]:
+                place.missed.appendleft(kept)
+            else:
                 behind.discard(kept.piece.letter)
         return place
 
