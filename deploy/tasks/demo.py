@@ -101,7 +101,7 @@ def to_try(example: Example) -> list[tuple[str, str]]:
     """Commands for somebody who has the example before them, with what they are for."""
     policy = f"syncpolicy {POLICY} -n {example.namespace}"
     return [
-        ("watch", f"kubectl get syncpolicy,jobs -n {example.namespace} -w"),
+        ("watch", f"kubectl get syncpolicy -n {example.namespace} -w"),
         ("what the sync service was asked", f"kubectl get --raw {example.stats}"),
         *example.looks,
         ("change", f'kubectl patch {policy} --type merge -p \'{{"spec": {{"batchSize": 5}}}}\''),

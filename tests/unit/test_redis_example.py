@@ -83,6 +83,11 @@ def test_the_demo_shows_keys_that_there_are() -> None:
     assert f"'{Keys(script().KEY_PREFIX).user('user-01')}'" in shown
 
 
+def test_the_demo_has_one_kind_watched_since_kubectl_watches_no_more() -> None:
+    for example in (examples.QUICKSTART, examples.REDIS):
+        assert dict(demo.to_try(example))["watch"] == f"kubectl get syncpolicy -n {example.namespace} -w"
+
+
 def test_the_demo_knows_a_store_by_the_specs_name_and_refuses_others() -> None:
     assert [examples.choose(store).name for store in ("", "configmap", "redis")] == ["quickstart"] * 2 + ["redis"]
     with pytest.raises(TaskError, match="STORE=etcd is not known: write STORE=configmap"):
