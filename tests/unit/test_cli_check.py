@@ -250,14 +250,15 @@ def test_config_maps() -> None:
     def shard(name: str, **data: str) -> dict[str, Any]:
         return {"metadata": {"name": name}, "data": data}
 
-    assert [line.message for line in users.judge_config_maps("s", shard("s", a="1"), [shard("t", b="2")])] == [
+    assert [line.message for line in users.judge_config_maps("shop", "s", shard("s", a="1"), [shard("t", b="2")])] == [
         "2 entries in 2 ConfigMaps"
     ]
-    assert marks(users.judge_config_maps("s", shard("s", a="x" * 950_000), [])) == ["ok", "warning"]
+    assert marks(users.judge_config_maps("shop", "s", shard("s", a="x" * 950_000), [])) == ["ok", "warning"]
     many = shard("s", **{f"u{number}": "{}" for number in range(10_001)})
-    assert marks(users.judge_config_maps("s", many, [])) == ["ok", "warning"]
-    assert marks(users.judge_config_maps("s", NotFoundError("no"), [])) == ["failed"]
-    assert marks(users.judge_config_maps("s", shard("s"), FORBIDDEN)) == ["not looked at"]
+    assert marks(users.judge_config_maps("shop", "s", many, [])) == ["ok", "warning"]
+    [missing] = users.judge_config_maps("shop", "s", NotFoundError("no"), [])
+    assert (missing.mark.value, missing.fix) == ("failed", "`kubectl create configmap s -n shop`, even empty")
+    assert marks(users.judge_config_maps("shop", "s", shard("s"), FORBIDDEN)) == ["not looked at"]
 
 
 def test_redis() -> None:

@@ -178,7 +178,8 @@ async def _follow(found: Opened, asked: Asked, before: "Object", patience: int) 
         taken = status.get("lastHandledRequest") == asked.token
         why = "not everybody was synced yet" if taken else "the operator has not taken it up yet: is it running?"
         raise CommandError(
-            f"request {asked.token} is not over, and goes on: {why} `periodic-sync status {asked.policy}` shows more"
+            f"request {asked.token} is not over, and goes on: {why} "
+            f"`periodic-sync status {asked.policy} -n {found.policy.namespace}` shows more"
         ) from None
 
 

@@ -89,6 +89,7 @@ async def test_without_an_operator_waiting_has_an_end(on_config_maps: Place) -> 
     assert done.code == 1
     assert f"{NAME} is paused: the request waits until it is enabled" in done.err
     assert "is not over, and goes on: the operator has not taken it up yet: is it running?" in done.err
+    assert f"`periodic-sync status {NAME} -n {place.bench.namespace}` shows more" in done.err
 
 
 async def test_users_are_registered_seen_active_and_removed(place: Place) -> None:

@@ -15,13 +15,14 @@ LIMIT = 1024 * KIB
 async def look_at_config_maps(client: KubeClient, namespace: str, store: str) -> list[Line]:
     main = await tried(client.get(CONFIG_MAPS, namespace, store))
     others = await tried(client.list(CONFIG_MAPS, namespace, labels=f"{STORE_LABEL}={store}"))
-    return judge_config_maps(store, main, others)
+    return judge_config_maps(namespace, store, main, others)
 
 
-def judge_config_maps(store: str, main: Object | ApiError, others: Objects | ApiError) -> list[Line]:
+def judge_config_maps(namespace: str, store: str, main: Object | ApiError, others: Objects | ApiError) -> list[Line]:
     topic = "store"
     if isinstance(main, NotFoundError):
-        return [failed(topic, f"ConfigMap {store} does not exist", f"`kubectl create configmap {store}`, even empty")]
+        fix = f"`kubectl create configmap {store} -n {namespace}`, even empty"
+        return [failed(topic, f"ConfigMap {store} does not exist", fix)]
     if isinstance(main, ApiError):
         return [unseen(topic, main)]
     if isinstance(others, ApiError):
