@@ -77,10 +77,10 @@ async def _purge(reach: Reach, chosen: Chosen) -> int:
         _opened(entered, reach.redis_url, chosen) as commands,
     ):
         found = await purging.left(commands, keys)
-        await _check(entered, found, chosen)
         count = await purging.count_keys(commands, keys)
         if not count:
             return 0
+        await _check(entered, found, chosen)
         _confirm(found, count, chosen)
         await _check(entered, await purging.left(commands, keys), chosen)  # that may have taken a while
         gone = 0

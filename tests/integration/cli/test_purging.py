@@ -50,6 +50,11 @@ async def test_users_of_a_policy_that_is_gone_are_erased_once_the_prefix_is_give
     assert PASSWORD not in str((asked, done))
 
 
+async def test_where_there_is_nothing_nobody_s_policy_is_in_the_way(on_redis: Place) -> None:
+    await on_redis.apply()  # and no operator has been there
+    assert await purge(on_redis) == (0, f"There is nothing under '{PREFIX}'\n", "")
+
+
 async def test_what_a_policy_uses_is_erased_only_once_it_is_paused_and_with_yes(on_redis: Place) -> None:
     place = on_redis
     await operated(place)
