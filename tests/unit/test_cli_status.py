@@ -107,6 +107,27 @@ def test_a_policy_that_is_in_trouble_says_so_first() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("following", "enabled", "is_silent"),
+    [
+        pytest.param("2026-11-25T11:58:59Z", True, True, id="due for more than a minute, and nothing was said"),
+        pytest.param("2026-11-25T11:59:01Z", True, False, id="the word may be on its way"),
+        pytest.param("2026-11-25T11:58:59Z", False, False, id="paused, the old word says nothing"),
+    ],
+)
+def test_an_operator_that_says_nothing_any_more_is_noticed(following: str, enabled: bool, is_silent: bool) -> None:
+    shown = drawn([Overview(body(enabled=enabled, nextScheduledSync=following), NOON)], width=200)
+    assert ("is it running? `periodic-sync check portfolios -n shop` looks" in shown) is is_silent
+
+
+def test_who_is_in_flight_is_told_as_the_queues_tell_it() -> None:
+    seen = busy()
+    seen.body["status"]["inFlightUsers"] = 3  # some seconds old
+    assert "12 due, 27 in flight" in drawn([seen])
+    seen.ledger = Ledger()
+    assert "12 due, 3 in flight" in drawn([seen])
+
+
 def test_without_a_look_at_the_users_who_waits_is_what_the_operator_said() -> None:
     seen = Overview(body(dueUsersByPriority={"high": 1, "medium": 20, "low": 0}), NOON)
     assert [seen.queue(priority).waiting for priority in Priority] == [1, 20, 0]

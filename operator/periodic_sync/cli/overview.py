@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
+from periodic_sync.api.durations import MINUTE
 from periodic_sync.api.names import Condition, Priority
 from periodic_sync.cli.output import duration, printable, relative
 from periodic_sync.core.ledger import Ledger, OpenJob
@@ -18,6 +19,8 @@ from periodic_sync.server.shown import instant as rfc_3339
 MOST_JOBS = 10
 """Of one priority: a tree of hundreds helps nobody."""
 MOST_TROUBLES = 3
+SILENT_FOR = MINUTE
+"""So long a sync may be due without a word of the operator's, which says something new within seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ def _lines(seen: Overview) -> list[Text]:
             lines.append(Text(message, style="red"))
     if "totalUsers" in status:
         counts = ", ".join(f"{status.get(f'{word}Users', 0)} {word}" for word in ("active", "stale", "due"))
-        lines.append(Text(f"{status['totalUsers']} users: {counts}, {status.get('inFlightUsers', 0)} in flight"))
+        lines.append(Text(f"{status['totalUsers']} users: {counts}, {_in_flight(seen)} in flight"))
     if skipped := status.get("skippedEntries"):
         lines.append(Text(f"{skipped} entries of the store are skipped: {printable(str(store.get('message', '')))}"))
     last, following = instant(status, "lastSyncTime"), instant(status, "nextScheduledSync")
@@ -202,10 +205,26 @@ def _lines(seen: Overview) -> list[Text]:
     if following is not None:
         line += f", next due {relative(following, seen.now)}"
     lines.append(Text(f"{line}; users in {printable(str(status.get('store', 'a store not seen yet')))}"))
+    if seen.is_enabled and following is not None and seen.now - following > SILENT_FOR:
+        lines.append(Text(_silence(seen), style="red"))
     if seen.waiting is not None:
         lines.append(_behind(seen, seen.waiting))
     lines += [Text(printable(note), style="yellow") for note in seen.notes]
     return lines
+
+
+def _in_flight(seen: Overview) -> int:
+    """As the queues say, which are newer than the status by up to some seconds; of no ledger as that says."""
+    told: int = seen.status.get("inFlightUsers", 0)
+    return told if seen.ledger == Ledger() else sum(seen.queue(priority).in_flight for priority in Priority)
+
+
+def _silence(seen: Overview) -> str:
+    about = seen.body["metadata"]
+    return (
+        "the operator has said nothing since before the next sync was due: is it running? "
+        f"`periodic-sync check {about['name']} -n {about['namespace']}` looks"
+    )
 
 
 def _behind(seen: Overview, waiting: Waiting) -> Text:

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import signal
+import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -66,6 +67,10 @@ class _Server(uvicorn.Server):
             loop.add_signal_handler(number, self._stop)
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        log.info("server started", extra={"version": __version__, "port": self.config.port})
+
     def _stop(self) -> None:
         self.should_exit = True
 
@@ -89,7 +94,6 @@ async def run(options: Options) -> int:
         gc.collect()
         gc.freeze()  # what is here stays: looking through it again and again would hold up requests
         renewing = asyncio.create_task(certificates.keep_reloading()) if certificates else None
-        log.info("server started", extra={"version": __version__, "port": options.port})
         try:
             await server.serve()
         finally:
