@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -93,3 +94,10 @@ def test_ids_of_other_kinds_are_shown(user_id: str, wallet: str | None) -> None:
 
 def test_a_short_id_that_a_wallet_happens_to_hold_is_shown() -> None:
     assert shown_id("5290", ETHEREUM) == "5290"
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, str])
+def test_a_wallet_beyond_ascii_is_found_in_other_letters_also_where_it_is_escaped(change: Callable[[str], str]) -> None:
+    wallet = "Cänary-7F3a"
+    for text in (json.dumps(change(wallet)), json.dumps(change(wallet), ensure_ascii=False), quote(change(wallet))):
+        assert "7f3a" not in hide_wallets([f"said {text}"], [wallet])[0].lower()

@@ -50,6 +50,12 @@ def shown_id(user_id: str, wallet: str | None = None) -> str:
 
 
 def _spellings(wallet: str) -> Iterable[str]:
+    """Escapes of what is not ASCII differ by case where the text itself does not: one of `ä`, and one of `Ä`."""
+    for cased in {wallet} if wallet.isascii() else {wallet, wallet.lower(), wallet.upper()}:
+        yield from _spelled(cased)
+
+
+def _spelled(wallet: str) -> Iterable[str]:
     yield wallet
     if wallet.isascii() and wallet.isalnum():
         return
