@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from periodic_sync.api.wallets import shown_id
 from periodic_sync.cli.errors import CommandError, told
 from periodic_sync.cli.options import (
     Context,
@@ -107,7 +108,7 @@ def document(made: "Plan", note: str) -> dict[str, Any]:
         "inFlightUsers": counters.in_flight,
         "byReason": {reason.value: count for reason, count in counters.by_reason.items() if count},
         "held": held and {"reason": held.reason.value, "until": None if held.until is None else instant(held.until)},
-        "unknownUsers": sorted(made.unknown_users),
+        "unknownUsers": sorted(map(shown_id, made.unknown_users)),  # anything may stand in an annotation
         "nextDue": None if made.next_due is None else instant(made.next_due),
         "nextChange": None if made.wake_at is None else instant(made.wake_at),
     }
