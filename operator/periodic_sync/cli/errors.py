@@ -1,5 +1,6 @@
 """What a person is told when a command can't do what was asked."""
 
+import asyncio
 import re
 import sys
 from collections.abc import Iterator
@@ -29,9 +30,21 @@ def told(command: str, *, stopped: str = "stopped", code: int = FAILED) -> Itera
 
     stopped: what is said of a stop by hand. code: the exit code otherwise.
     """
-    # Imported only here, as help and completion start faster without.
-    import asyncio
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print(f"periodic-sync {command}: {stopped}", file=sys.stderr)
+        raise typer.Exit(STOPPED) from None
+    except Exception as error:
+        if not isinstance(error, _told_errors()):
+            raise
+        print(f"periodic-sync {command}: {explained(error)}", file=sys.stderr)
+        raise typer.Exit(code) from None
 
+
+def _told_errors() -> tuple[type[Exception], ...]:
+    """Imported only once something went wrong: it takes half a second, which commands that need no cluster are quick
+    without."""
     from kubernetes.aio.config import ConfigException
 
     from periodic_sync.api.errors import ApiError
@@ -39,7 +52,7 @@ def told(command: str, *, stopped: str = "stopped", code: int = FAILED) -> Itera
     from periodic_sync.client.migration import MoveRefusedError
     from periodic_sync.stores.base import StoreNotReady
 
-    expected = (
+    return (
         CommandError,
         ApiError,
         StoreNotReady,
@@ -51,14 +64,6 @@ def told(command: str, *, stopped: str = "stopped", code: int = FAILED) -> Itera
         OSError,
         ValueError,
     )
-    try:
-        yield
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        print(f"periodic-sync {command}: {stopped}", file=sys.stderr)
-        raise typer.Exit(STOPPED) from None
-    except expected as error:
-        print(f"periodic-sync {command}: {explained(error)}", file=sys.stderr)
-        raise typer.Exit(code) from None
 
 
 def explained(error: BaseException) -> str:
