@@ -8,6 +8,7 @@ import typer
 from periodic_sync.api.durations import SECOND, parse_duration
 from periodic_sync.cli.errors import CommandError, told
 from periodic_sync.cli.options import Context, Kubeconfig, Namespace, PolicyName, Timeout
+from periodic_sync.cli.reach import Reach
 from periodic_sync.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def pause(
     """Pause a policy, which is how to roll back: no further batch starts, and those that run are finished."""
     with told("pause"):
         patience = parse_duration(timeout) if wait else 0
-        body = asyncio.run(_pause_or_resume(policy, False, patience, kubeconfig, context, namespace))
+        body = asyncio.run(_pause_or_resume(Reach(kubeconfig, context, namespace), policy, False, patience))
         running = (body.get("status") or {}).get("activeJobs") or 0
     print(f"{policy} is paused" + (f"; Jobs that still run: {running}" if wait and running else ""))
 
@@ -45,15 +46,13 @@ def resume(
     """Let a paused policy go on: whoever is due by now is synced once."""
     with told("resume"):
         patience = parse_duration(timeout) if wait else 0
-        asyncio.run(_pause_or_resume(policy, True, patience, kubeconfig, context, namespace))
+        asyncio.run(_pause_or_resume(Reach(kubeconfig, context, namespace), policy, True, patience))
     print(f"{policy} is enabled")
 
 
-async def _pause_or_resume(
-    name: str, enabled: bool, patience: int, kubeconfig: str | None, context: str | None, namespace: str | None
-) -> "Object":
+async def _pause_or_resume(reach: Reach, name: str, enabled: bool, patience: int) -> "Object":
     """patience: milliseconds; 0: not waiting. Returns: the policy as it was last seen."""
-    async with session(kubeconfig, context, namespace) as opened:
+    async with session(reach.kubeconfig, reach.context, reach.namespace) as opened:
         from periodic_sync.kube.resources import SYNC_POLICIES
 
         await opened.policy(name)  # for the better sentence where there is none

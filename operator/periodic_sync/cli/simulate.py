@@ -54,60 +54,70 @@ class Played:
     assumptions: "Assumptions"
 
 
+Chosen = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="POLICY", help="Of the cluster, with its users; or one in FILE.", autocompletion=completing.policies
+    ),
+]
+File = Annotated[
+    str | None,
+    typer.Option("--file", "-f", metavar="FILE", help="A SyncPolicy in YAML; takes no cluster.", rich_help_panel=WHAT),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Beside it the same with this changed: spec.batchSize=20. Can be given again.",
+        rich_help_panel=WHAT,
+    ),
+]
+Compare = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Beside it the SyncPolicy of this file.", rich_help_panel=WHAT)
+]
+Hours = Annotated[int, typer.Option(min=1, max=24 * 31, help="How long.", rich_help_panel=WHAT)]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        callback=checked_instant,
+        metavar="TIME",
+        help="RFC 3339. By default the hour that has begun.",
+        rich_help_panel=WHAT,
+    ),
+]
+Users = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="So many, made up.", rich_help_panel=USERS)]
+Active = Annotated[
+    int | None, typer.Option(min=0, help="So many of them come on any day. By default all.", rich_help_panel=USERS)
+]
+Sync = Annotated[
+    str, typer.Option(callback=checked_duration, help="One user's sync takes so long.", rich_help_panel=ASSUMED)
+]
+PodStart = Annotated[
+    str, typer.Option(callback=checked_duration, help="A pod's start and end.", rich_help_panel=ASSUMED)
+]
+Failing = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="The share of syncs that fail.", rich_help_panel=ASSUMED)
+]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="Of a worker of one's own, in a pod.", rich_help_panel=ASSUMED)
+]
+
+
 def simulate(
-    policy: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="POLICY", help="Of the cluster, with its users; or one in FILE.", autocompletion=completing.policies
-        ),
-    ] = None,
-    file: Annotated[
-        str | None,
-        typer.Option(
-            "--file", "-f", metavar="FILE", help="A SyncPolicy in YAML; takes no cluster.", rich_help_panel=WHAT
-        ),
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="FIELD=VALUE",
-            help="Beside it the same with this changed: spec.batchSize=20. Can be given again.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    compare: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Beside it the SyncPolicy of this file.", rich_help_panel=WHAT)
-    ] = None,
-    hours: Annotated[int, typer.Option(min=1, max=24 * 31, help="How long.", rich_help_panel=WHAT)] = 24,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            callback=checked_instant,
-            metavar="TIME",
-            help="RFC 3339. By default the hour that has begun.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    users: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="So many, made up.", rich_help_panel=USERS)
-    ] = None,
-    active: Annotated[
-        int | None, typer.Option(min=0, help="So many of them come on any day. By default all.", rich_help_panel=USERS)
-    ] = None,
-    sync: Annotated[
-        str, typer.Option(callback=checked_duration, help="One user's sync takes so long.", rich_help_panel=ASSUMED)
-    ] = "1s",
-    pod_start: Annotated[
-        str, typer.Option(callback=checked_duration, help="A pod's start and end.", rich_help_panel=ASSUMED)
-    ] = "4s",
-    failing: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="The share of syncs that fail.", rich_help_panel=ASSUMED)
-    ] = 0.0,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Of a worker of one's own, in a pod.", rich_help_panel=ASSUMED)
-    ] = None,
+    policy: Chosen = None,
+    file: File = None,
+    changes: Changes = None,
+    compare: Compare = None,
+    hours: Hours = 24,
+    start: Start = None,
+    users: Users = None,
+    active: Active = None,
+    sync: Sync = "1s",
+    pod_start: PodStart = "4s",
+    failing: Failing = 0.0,
+    concurrency: Concurrency = None,
     output: OutputFormat = Output.TABLE,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
