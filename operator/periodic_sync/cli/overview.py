@@ -12,7 +12,7 @@ from periodic_sync.api.names import Condition, Priority
 from periodic_sync.cli.output import duration, printable, relative
 from periodic_sync.core.ledger import Ledger, OpenJob
 from periodic_sync.core.reading import instant
-from periodic_sync.core.views import JobView, PodView
+from periodic_sync.core.views import ON_THE_WAY, JobView, PodView
 from periodic_sync.inspection.waiting import Waiting
 from periodic_sync.server.shown import instant as rfc_3339
 
@@ -87,7 +87,7 @@ def troubles_of(jobs: Iterable[JobView], pods: Iterable[PodView]) -> dict[str, l
         if job.failure:
             found.setdefault(job.name, {})[job.failure] = None
     for pod in pods:
-        if pod.waiting is not None and pod.waiting.reason not in ("ContainerCreating", "PodInitializing"):
+        if pod.waiting is not None and pod.waiting.reason not in ON_THE_WAY:
             said = ": ".join(part for part in (pod.waiting.reason, pod.waiting.message) if part)
             found.setdefault(pod.job_name, {})[said] = None
         elif pod.worker_exit is not None and pod.worker_exit.code and pod.unfinished:

@@ -40,7 +40,8 @@ _EVICTIONS = frozenset({"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Sh
 _NOT_SEEN = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of terminated states that were made up later, after a reboot or a lost container: nobody saw the exit."""
 
-_ON_THE_WAY = frozenset({"ContainerCreating", "PodInitializing"})
+ON_THE_WAY = frozenset({"ContainerCreating", "PodInitializing"})
+"""Reasons of waiting states that every container passes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ def _waiting(status: Mapping[str, Any]) -> Waiting | None:
         if each.get("type") == "PodScheduled" and each.get("status") == "False"
     ]
     reasons = [state for state in (*states, *unscheduled) if text(state, "reason")]
-    reasons.sort(key=lambda state: text(state, "reason") in _ON_THE_WAY)
+    reasons.sort(key=lambda state: text(state, "reason") in ON_THE_WAY)
     if not reasons:
         return None
     return Waiting(text(reasons[0], "reason"), one_line(text(reasons[0], "message")))

@@ -7,6 +7,7 @@ from typing import Any
 from periodic_sync.api.errors import ApiError
 from periodic_sync.api.names import Condition
 from periodic_sync.cli.check.lines import Line, failed, ok, tried, unseen, warning
+from periodic_sync.cli.check.operators import held_up
 from periodic_sync.core.objects import PolicyRef, name_prefix
 from periodic_sync.kube.client import KubeClient, Object, Objects
 from periodic_sync.kube.resources import EVENTS, PODS
@@ -92,10 +93,10 @@ def judge_pods(pods: Objects) -> list[Line]:
     lines: dict[str, Line] = {}
     for pod in pods:
         for status in (pod.get("status") or {}).get("containerStatuses") or ():
-            waiting = (status.get("state") or {}).get("waiting") or {}
-            reason = str(waiting.get("reason") or "")
-            if reason in ("", "ContainerCreating", "PodInitializing"):
+            waiting = held_up(status)
+            if not waiting:
                 continue
+            reason = waiting["reason"]
             fix = (
                 "correct the image's name, or give the pods the right to pull it (worker.podTemplate, imagePullSecrets)"
                 if reason in _NOT_PULLED

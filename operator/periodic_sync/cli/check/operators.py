@@ -10,6 +10,8 @@ from periodic_sync import __version__
 from periodic_sync.api.errors import ApiError, ForbiddenError
 from periodic_sync.cli.check.cluster import SKEW_TOLD
 from periodic_sync.cli.check.lines import Line, failed, ok, tried, unseen, warning
+from periodic_sync.core.reading import NOTHING, mapping, text
+from periodic_sync.core.views import ON_THE_WAY
 from periodic_sync.kube.client import KubeClient, Object, Objects
 from periodic_sync.kube.resources import DEPLOYMENTS, LEASES, PODS
 
@@ -111,19 +113,19 @@ def judge_pods(pods: Objects | ApiError) -> list[Line]:
     for pod in pods:
         name = pod["metadata"]["name"]
         for status in (pod.get("status") or {}).get("containerStatuses") or ():
-            if reason := _waiting(status):
+            if waiting := held_up(status):
                 fix = f"`kubectl describe pod -n {pod['metadata']['namespace']} {name}`"
-                lines.append(failed(topic, f"{name} waits: {reason}", fix))
+                lines.append(failed(topic, f"{name} waits: {waiting['reason']}", fix))
             elif status.get("restartCount", 0) >= MANY_RESTARTS:
                 fix = f"`kubectl logs -n {pod['metadata']['namespace']} {name} --previous` says why"
                 lines.append(warning(topic, f"{name} was restarted {status['restartCount']} times", fix))
     return lines
 
 
-def _waiting(status: Mapping[str, Any]) -> str:
-    waiting = (status.get("state") or {}).get("waiting") or {}
-    reason = str(waiting.get("reason") or "")
-    return "" if reason in ("", "ContainerCreating", "PodInitializing") else reason
+def held_up(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a container waits for, with its reason; empty where that is nothing, or what every one passes through."""
+    waiting = mapping(status, "state", "waiting")
+    return NOTHING if text(waiting, "reason") in ("", *ON_THE_WAY) else waiting
 
 
 def judge_image(image: str) -> Line:
