@@ -64,6 +64,12 @@ def common_labels(policy_name: str) -> dict[str, str]:
     return {MANAGED_BY_LABEL: MANAGED_BY, POLICY_LABEL: policy_name}
 
 
+def selector(policy_name: str, role: Role | None = None) -> str:
+    """Of labels: whatever was made for policies of that name. `role`: only ConfigMaps that hold this."""
+    labels = common_labels(policy_name) | ({} if role is None else {ROLE_LABEL: role.value})
+    return ",".join(f"{label}={text}" for label, text in labels.items())
+
+
 def metadata(policy: PolicyRef, name: str, *, role: Role | None = None) -> Object:
     """The metadata of an object that belongs to a policy. `role`: what an owned ConfigMap holds."""
     labels = common_labels(policy.name)

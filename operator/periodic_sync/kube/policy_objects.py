@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from periodic_sync.api.errors import NotFoundError
-from periodic_sync.api.names import MANAGED_BY, MANAGED_BY_LABEL, POLICY_LABEL, ROLE_LABEL, Role
+from periodic_sync.api.names import Role
+from periodic_sync.core.objects import selector
 from periodic_sync.core.reading import controller
 from periodic_sync.kube.client import KubeClient, Object, Objects
 from periodic_sync.kube.parallel import results
@@ -38,11 +39,12 @@ class PolicyObjects:
         self._client = client
         self._namespace = namespace
         self._uid = uid
-        self._label = f"{POLICY_LABEL}={policy},{MANAGED_BY_LABEL}={MANAGED_BY}"
+        self._label, self._batch_files = selector(policy), selector(policy, Role.BATCH)
 
     async def batch_file_metadata(self) -> Mine:
-        labels = f"{self._label},{ROLE_LABEL}={Role.BATCH}"
-        return self._mine(await self._client.list(CONFIG_MAPS, self._namespace, labels=labels, metadata_only=True))
+        return self._mine(
+            await self._client.list(CONFIG_MAPS, self._namespace, labels=self._batch_files, metadata_only=True)
+        )
 
     async def batch_file(self, name: str) -> Object | None:
         try:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from periodic_sync.api.errors import ApiError, NotFoundError
-from periodic_sync.api.names import MANAGED_BY, MANAGED_BY_LABEL, POLICY_LABEL
 from periodic_sync.api.policy import InvalidPolicyError, SyncPolicy
 from periodic_sync.cli.check import cluster, conditions, operators, references, rights, room, users
 from periodic_sync.cli.check.lines import Line, Mark, failed, ok, tried, unseen, warning
@@ -143,12 +142,11 @@ async def _needs(
     client: KubeClient, policy: SyncPolicy, redis_url: str | None, worker_image: str
 ) -> AsyncIterator[Line]:
     ref = PolicyRef(policy.namespace, policy.name, policy.uid)
-    labels = f"{POLICY_LABEL}={policy.name},{MANAGED_BY_LABEL}={MANAGED_BY}"
     for look in (
         _store(client, policy, redis_url),
         references.look_at_references(client, policy.namespace, references.references(policy.spec)),
         room.look_at_room(client, policy, worker_image, int(time.time() * 1000)),
-        conditions.look_at_pods(client, ref, labels),
+        conditions.look_at_pods(client, ref),
         conditions.look_at_events(client, ref, datetime.now(UTC)),
     ):
         for line in await look:

@@ -10,7 +10,8 @@ from periodic_sync.cli.check.lines import Line, failed, ok, tried, unseen, warni
 from periodic_sync.cli.check.operators import held_up
 from periodic_sync.core.objects import PolicyRef, name_prefix
 from periodic_sync.kube.client import KubeClient, Object, Objects
-from periodic_sync.kube.resources import EVENTS, PODS
+from periodic_sync.kube.policy_objects import PolicyObjects
+from periodic_sync.kube.resources import EVENTS
 
 LAST = timedelta(hours=1)
 _MOST_EVENTS = 8
@@ -81,8 +82,8 @@ def event_time(event: Object) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else datetime.fromtimestamp(0, UTC)
 
 
-async def look_at_pods(client: KubeClient, policy: PolicyRef, labels: str) -> list[Line]:
-    found = await tried(client.list(PODS, policy.namespace, labels=labels))
+async def look_at_pods(client: KubeClient, policy: PolicyRef) -> list[Line]:
+    found = await tried(PolicyObjects(client, policy.namespace, policy.name, policy.uid).pods())
     if isinstance(found, ApiError):
         return [unseen("worker's pods", found)]
     return judge_pods(found)

@@ -8,22 +8,13 @@ from typing import Any, TypeVar
 import yaml
 
 from periodic_sync.api.errors import ApiError
-from periodic_sync.api.names import (
-    MANAGED_BY,
-    MANAGED_BY_LABEL,
-    POLICY_LABEL,
-    ROLE_LABEL,
-    STORE_LABEL,
-    SYNC_USERS_ANNOTATION,
-    Condition,
-    Role,
-)
+from periodic_sync.api.names import STORE_LABEL, SYNC_USERS_ANNOTATION, Condition, Role
 from periodic_sync.api.reasons import EventReason
 from periodic_sync.cli.check import conditions, operators
 from periodic_sync.cli.check.lines import tried
 from periodic_sync.cli.report import redaction as redact
 from periodic_sync.cli.report.redaction import Redaction
-from periodic_sync.core.objects import PolicyRef
+from periodic_sync.core.objects import PolicyRef, selector
 from periodic_sync.kube.client import KubeClient, Object, Objects
 from periodic_sync.kube.resources import CONFIG_MAPS, EVENTS, JOBS, LEASES, PODS
 from periodic_sync.stores.state_format import decode
@@ -103,7 +94,7 @@ def _phrase(redaction: Redaction, text: str) -> None:
 
 async def collect_policy(found: Collection, body: Object) -> None:
     name, uid = body["metadata"]["name"], body["metadata"]["uid"]
-    folder, labels = f"policies/{name}", f"{POLICY_LABEL}={name},{MANAGED_BY_LABEL}={MANAGED_BY}"
+    folder, labels = f"policies/{name}", selector(name)
     found.add(f"{folder}/policy.yaml", redact.policy(body, found.redaction))
     for item in await _config_maps(found, name, Role.LEDGER) or []:
         text = "\n".join((item.get("data") or {}).values())
@@ -113,9 +104,7 @@ async def collect_policy(found: Collection, body: Object) -> None:
         found.add(f"{folder}/state-figures.yaml", state_figures(states))
     batches = await found.asked(
         f"batch files of {name}",
-        found.client.list(
-            CONFIG_MAPS, found.namespace, labels=f"{labels},{ROLE_LABEL}={Role.BATCH}", metadata_only=True
-        ),
+        found.client.list(CONFIG_MAPS, found.namespace, labels=selector(name, Role.BATCH), metadata_only=True),
     )
     if batches is not None:
         found.add(f"{folder}/batch-files.yaml", [redact.object_metadata(it["metadata"]) for it in batches])
@@ -138,9 +127,8 @@ async def _listed(
 
 
 async def _config_maps(found: Collection, policy: str, role: Role) -> Objects | None:
-    labels = f"{POLICY_LABEL}={policy},{MANAGED_BY_LABEL}={MANAGED_BY},{ROLE_LABEL}={role}"
     what = f"ConfigMaps of {policy} with the role {role.value}"
-    return await found.asked(what, found.client.list(CONFIG_MAPS, found.namespace, labels=labels))
+    return await found.asked(what, found.client.list(CONFIG_MAPS, found.namespace, labels=selector(policy, role)))
 
 
 def state_figures(states: Objects) -> dict[str, Any]:
