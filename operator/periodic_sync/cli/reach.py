@@ -123,16 +123,26 @@ async def store_of(entered: Session, body: "Object", redis_url: str | None) -> A
         yield Opened(entered, body, policy, backend, client, place, clock)
 
 
-async def sight(found: Opened) -> Sight:
-    """Raises: CommandError where the policy was made anew meanwhile, ApiError."""
+async def flight_of(entered: Session, body: "Object") -> "Flight":
+    """Raises: ApiError."""
     from periodic_sync.core.objects import PolicyRef
     from periodic_sync.inspection.looks import KubeLooks
+
+    about = body["metadata"]
+    looks = KubeLooks(entered.client, about["namespace"], lambda: 0.0)
+    return await looks.flight(PolicyRef(about["namespace"], about["name"], about["uid"]))
+
+
+async def sight(found: Opened, flight: "Flight | None" = None) -> Sight:
+    """flight: where it was looked at already. Raises: CommandError where the policy was made anew meanwhile, ApiError.
+
+    The ledger comes before policy and users: whatever it calls closed is then sure to be in what is read of them.
+    """
     from periodic_sync.inspection.why import store_trouble
 
     policy = found.policy
-    looks = KubeLooks(found.session.client, policy.namespace, lambda: 0.0)
-    # The ledger before policy and users: whatever it calls closed is then sure to be in what is read of them.
-    flight = await looks.flight(PolicyRef(policy.namespace, policy.name, policy.uid))
+    if flight is None:
+        flight = await flight_of(found.session, found.body)
     body = await found.session.policy(policy.name, policy.namespace)
     again = parsed(body)
     if again.uid != policy.uid:

@@ -9,7 +9,7 @@ from periodic_sync.cli import completing
 from periodic_sync.cli.errors import CommandError, explained, told
 from periodic_sync.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat, RedisUrl
 from periodic_sync.cli.output import show, standard_output
-from periodic_sync.cli.reach import Opened, Reach, sight, store_of
+from periodic_sync.cli.reach import Opened, Reach, flight_of, sight, store_of
 from periodic_sync.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -121,20 +121,16 @@ async def _look_at_users(
     entered: Session, body: "Object", redis_url: str | None, seen: "Overview", *, users: bool
 ) -> None:
     from periodic_sync.api.names import Condition
-    from periodic_sync.core.objects import PolicyRef
-    from periodic_sync.inspection.looks import KubeLooks
 
-    about = body["metadata"]
-    looks = KubeLooks(entered.client, about["namespace"], lambda: 0.0)
-    flight = await looks.flight(PolicyRef(about["namespace"], about["name"], about["uid"]))
+    flight = await flight_of(entered, body)
     seen.ledger = flight.ledger
     if flight.doubt:
         seen.notes.append(flight.doubt)
     if users and seen.is_enabled and seen.condition(Condition.STORE_READY).get("status") != "False":
         try:
             async with asyncio.timeout(STORE_SECONDS), store_of(entered, body, redis_url) as found:
-                again = await sight(found)
-                seen.body, seen.ledger = again.body, again.flight.ledger
+                again = await sight(found, flight)
+                seen.body = again.body
                 seen.waiting = await _waiting(found, again.tick(seen.now))
         except TimeoutError:
             raise CommandError(f"the store gave no answer within {STORE_SECONDS:.0f} s") from None
