@@ -80,16 +80,7 @@ class Sight:
     """What the operator says is wrong with the store, or empty."""
 
     def tick(self, now: int) -> "Tick":
-        from periodic_sync.core.explain import tick_now
-
-        return tick_now(
-            self.policy,
-            self.flight.ledger,
-            now=now,
-            in_flight=self.flight.in_flight,
-            store_ready=not self.trouble,
-            may_claim=not self.flight.doubt,
-        )
+        return self.flight.tick(self.policy, now, store_ready=not self.trouble)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from periodic_sync.core.due import Decision
 from periodic_sync.core.explain import explain, tick_now
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.objects import PolicyRef
+from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import NEVER_SYNCED
 from periodic_sync.inspection.words import sentence
 
@@ -26,6 +27,17 @@ class Flight:
     """When each was claimed (ms)."""
     doubt: str = ""
     """Why the operator claims nothing now, as a sentence."""
+
+    def tick(self, policy: SyncPolicy, now: int, *, store_ready: bool) -> Tick:
+        """The one that the operator would plan on."""
+        return tick_now(
+            policy,
+            self.ledger,
+            now=now,
+            in_flight=self.in_flight,
+            store_ready=store_ready,
+            may_claim=not self.doubt,
+        )
 
 
 class Looks(Protocol):
@@ -52,15 +64,7 @@ def judge(policy: SyncPolicy, body: Object, flight: Flight, known: Known, now: i
     trouble = store_trouble(body)
     if trouble and policy.spec.enabled:
         return without_store(policy, trouble, now)
-    tick = tick_now(
-        policy,
-        flight.ledger,
-        now=now,
-        in_flight=flight.in_flight,
-        store_ready=True,
-        may_claim=not flight.doubt,
-    )
-    decision = explain(known.record, known.state or NEVER_SYNCED, tick)
+    decision = explain(known.record, known.state or NEVER_SYNCED, flight.tick(policy, now, store_ready=True))
     because = flight.doubt if decision.held_from else ""
     return Why(decision, sentence(decision, now, because), now)
 
