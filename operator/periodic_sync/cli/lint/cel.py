@@ -14,7 +14,7 @@ import cel
 
 from periodic_sync.api.rules import RULES_KEY
 from periodic_sync.cli.lint.findings import Finding, Path, refusal
-from periodic_sync.cli.lint.schema import Schema, child
+from periodic_sync.cli.lint.schema import Schema, inside
 
 Value = str | int | float | bool | list[Any] | dict[str, Any] | None
 
@@ -31,14 +31,8 @@ def run_rules(value: Any, schema: Schema, path: Path = ()) -> Iterator[Finding]:
         return
     for rule in schema.get(RULES_KEY, ()):
         yield from _run(rule, value, path)
-    if isinstance(value, list):
-        for at, item in enumerate(value):
-            yield from run_rules(item, schema.get("items") or {}, (*path, at))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            of_key = child(schema, key)
-            if of_key is not None:
-                yield from run_rules(item, of_key, (*path, key))
+    for at, item, of_item in inside(value, schema):
+        yield from run_rules(item, of_item, (*path, at))
 
 
 def _run(rule: dict[str, str], value: Value, path: Path) -> Iterator[Finding]:

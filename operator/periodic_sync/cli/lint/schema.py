@@ -41,31 +41,33 @@ def unknown(path: Path, known: Mapping[str, Any]) -> Finding:
 
 def drop_nulls(value: Any, schema: Schema) -> None:
     """An empty field counts as absent, in place."""
-    if isinstance(value, list):
-        for item in value:
-            drop_nulls(item, schema.get("items") or {})
-    elif isinstance(value, dict):
-        for key in list(value):
-            of_key = child(schema, key)
-            if of_key is not None and value[key] is None and of_key.get("default") is None:
-                del value[key]
-            elif of_key is not None:
-                drop_nulls(value[key], of_key)
+    for at, item, of_item in list(inside(value, schema)):
+        if isinstance(value, dict) and item is None and of_item.get("default") is None:
+            del value[at]
+        else:
+            drop_nulls(item, of_item)
 
 
 def fill_in(value: Any, schema: Schema) -> None:
     """The defaults, in place."""
-    if isinstance(value, list):
-        for item in value:
-            fill_in(item, schema.get("items") or {})
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         for key, of_key in (schema.get("properties") or {}).items():
             if of_key.get("default") is not None and value.get(key) is None:
                 value[key] = copy.deepcopy(of_key["default"])
+    for _, item, of_item in inside(value, schema):
+        fill_in(item, of_item)
+
+
+def inside(value: Any, schema: Schema) -> Iterator[tuple[str | int, Any, Schema]]:
+    """What is in a list or an object, by its place there, each with its schema; what has none is left out."""
+    if isinstance(value, list):
+        for at, item in enumerate(value):
+            yield at, item, schema.get("items") or {}
+    elif isinstance(value, dict):
         for key, item in value.items():
             of_key = child(schema, key)
             if of_key is not None:
-                fill_in(item, of_key)
+                yield key, item, of_key
 
 
 def child(schema: Schema, key: str) -> Schema | None:

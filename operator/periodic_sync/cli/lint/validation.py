@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jsonschema
 
 from periodic_sync.cli.lint.findings import Cause, Finding, Path, refusal
-from periodic_sync.cli.lint.schema import Schema, child
+from periodic_sync.cli.lint.schema import Schema, inside
 
 _MOST_SHOWN = 64
 """Characters of a value, where the API server shows it."""
@@ -127,13 +127,8 @@ def _json(value: Any) -> str:
 def _lists(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
     if isinstance(value, list):
         yield from _unique(value, schema, path)
-        for at, item in enumerate(value):
-            yield from _lists(item, schema.get("items") or {}, (*path, at))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            of_key = child(schema, key)
-            if of_key is not None:
-                yield from _lists(item, of_key, (*path, key))
+    for at, item, of_item in inside(value, schema):
+        yield from _lists(item, of_item, (*path, at))
 
 
 def _unique(items: list[Any], schema: Schema, path: Path) -> Iterator[Finding]:
