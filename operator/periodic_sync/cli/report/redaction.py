@@ -157,15 +157,11 @@ def _container(container: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def pod_spec(spec: Mapping[str, Any], *, keep_arguments: bool = False) -> dict[str, Any]:
-    """keep_arguments: for the operator's own, which are options."""
+def _pod_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     shown = dict(spec)
     for key in ("containers", "initContainers", "ephemeralContainers"):
         if spec.get(key):
-            shown[key] = [
-                {**_container(each), **({"args": each["args"]} if keep_arguments and "args" in each else {})}
-                for each in spec[key]
-            ]
+            shown[key] = [_container(each) for each in spec[key]]
     return shown
 
 
@@ -175,7 +171,7 @@ def job(body: Mapping[str, Any], redaction: Redaction) -> dict[str, Any]:
     template = spec.get("template") or {}
     spec["template"] = {
         "metadata": object_metadata(template.get("metadata") or {}),
-        "spec": pod_spec(template.get("spec") or {}),
+        "spec": _pod_spec(template.get("spec") or {}),
     }
     return {
         "metadata": object_metadata(body["metadata"]),
