@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from periodic_sync.api.wallets import shown_id
-from periodic_sync.cli.errors import CommandError, told
+from periodic_sync.cli.errors import told
 from periodic_sync.cli.options import (
     Context,
     Kubeconfig,
@@ -19,7 +19,7 @@ from periodic_sync.cli.options import (
     checked_instant,
 )
 from periodic_sync.cli.output import columns, printable, relative, show
-from periodic_sync.cli.reach import Reach, opened, sight
+from periodic_sync.cli.reach import Reach, known_zone, opened, sight
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,7 +61,6 @@ async def _plan(reach: Reach, policy: str, at: int | None, enabled: bool) -> "tu
     """Returns: why nothing is claimed, where that is so, too."""
     from periodic_sync.cli.progress import progress_bar
     from periodic_sync.client.errors import store_errors
-    from periodic_sync.core.calendar import UnknownTimeZoneError
     from periodic_sync.inspection.foresight import Foresight
 
     async with opened(reach, policy) as found:
@@ -70,9 +69,9 @@ async def _plan(reach: Reach, policy: str, at: int | None, enabled: bool) -> "tu
             seen = replace(
                 seen, policy=replace(seen.policy, spec=seen.policy.spec.model_copy(update={"enabled": True}))
             )
-        try:
+        total = (seen.body.get("status") or {}).get("totalUsers")
+        with known_zone(found):
             foresight = Foresight(seen.tick(found.clock.now()), at)
-            total = (seen.body.get("status") or {}).get("totalUsers")
             with store_errors(), progress_bar("reading", unit="users") as shown:
                 read = 0
                 async for known in found.backend.users():
@@ -81,8 +80,6 @@ async def _plan(reach: Reach, policy: str, at: int | None, enabled: bool) -> "tu
                     if read % AT_ONCE == 0:
                         shown(read, total, "")
             made = foresight.plan()
-        except UnknownTimeZoneError as error:
-            raise CommandError(f"SyncPolicy {found.full_name}: spec.marketHours.timeZone: {error}") from None
     if not seen.policy.spec.enabled:
         return made, "The policy is paused, so nothing is scheduled: --enabled shows what would be"
     return made, seen.trouble or seen.flight.doubt

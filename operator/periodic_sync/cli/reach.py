@@ -1,7 +1,7 @@
 """A policy and its users, open for one command."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -139,6 +139,17 @@ async def sight(found: Opened, flight: "Flight | None" = None) -> Sight:
     if again.uid != policy.uid:
         raise CommandError(f"SyncPolicy {found.full_name} was made anew a moment ago: run this again")
     return Sight(body, again, flight, store_trouble(body))
+
+
+@contextmanager
+def known_zone(found: Opened) -> Iterator[None]:
+    """For as long as users are judged. Raises: CommandError where the policy's time zone does not exist."""
+    from periodic_sync.core.calendar import UnknownTimeZoneError
+
+    try:
+        yield
+    except UnknownTimeZoneError as error:
+        raise CommandError(f"SyncPolicy {found.full_name}: spec.marketHours.timeZone: {error}") from None
 
 
 def parsed(body: "Object") -> "SyncPolicy":

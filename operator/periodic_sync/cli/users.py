@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from periodic_sync.api.names import Reason
-from periodic_sync.cli.errors import CommandError, told
+from periodic_sync.cli.errors import told
 from periodic_sync.cli.options import Context, Kubeconfig, Namespace, Output, OutputFormat, PolicyName, RedisUrl
 from periodic_sync.cli.output import columns, relative, show
-from periodic_sync.cli.reach import Opened, Reach, Sight, opened, sight
+from periodic_sync.cli.reach import Opened, Reach, Sight, known_zone, opened, sight
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -75,21 +75,17 @@ async def _users(reach: Reach, policy: str, chosen: "Selection", most: int | Non
     from periodic_sync.cli.selection import Found
     from periodic_sync.client.client import page_of
     from periodic_sync.client.errors import store_errors
-    from periodic_sync.core.calendar import UnknownTimeZoneError
 
     async with opened(reach, policy) as store:
         seen = await sight(store)
         found = Found(seen.policy, seen.tick(store.clock.now()))
-        try:
-            with store_errors():
-                if chosen.is_some or most is None:
-                    await _choose(store, seen, chosen, most, found)
-                else:
-                    page, found.cursor = await page_of(store.backend, cursor, most)
-                    for known in page:
-                        found.add(known)
-        except UnknownTimeZoneError as error:
-            raise CommandError(f"SyncPolicy {store.full_name}: spec.marketHours.timeZone: {error}") from None
+        with known_zone(store), store_errors():
+            if chosen.is_some or most is None:
+                await _choose(store, seen, chosen, most, found)
+            else:
+                page, found.cursor = await page_of(store.backend, cursor, most)
+                for known in page:
+                    found.add(known)
         return found
 
 

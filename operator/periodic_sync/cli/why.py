@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from periodic_sync.cli.errors import CommandError, told
+from periodic_sync.cli.errors import told
 from periodic_sync.cli.options import (
     Context,
     Kubeconfig,
@@ -15,7 +15,7 @@ from periodic_sync.cli.options import (
     UserName,
 )
 from periodic_sync.cli.output import printable, relative, show
-from periodic_sync.cli.reach import Reach, opened, sight
+from periodic_sync.cli.reach import Reach, known_zone, opened, sight
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,7 +46,6 @@ def why(
 
 async def _why(reach: Reach, policy: str, user: str) -> "Why":
     from periodic_sync.client import StoreUnavailableError
-    from periodic_sync.core.calendar import UnknownTimeZoneError
     from periodic_sync.inspection.why import judge, without_store
 
     async with opened(reach, policy) as found:
@@ -56,10 +55,8 @@ async def _why(reach: Reach, policy: str, user: str) -> "Why":
             known = await found.known(user)
         except StoreUnavailableError as error:
             return without_store(seen.policy, str(error), now())
-        try:
+        with known_zone(found):
             return judge(seen.policy, seen.body, seen.flight, known, now())
-        except UnknownTimeZoneError as error:
-            raise CommandError(f"SyncPolicy {found.full_name}: spec.marketHours.timeZone: {error}") from None
 
 
 def _table(user: str, judged: "Why") -> "Table":
