@@ -1,6 +1,8 @@
 """The ledger in its ConfigMap: read fresh, written only by compare-and-swap."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from periodic_sync.api.errors import NotFoundError
 from periodic_sync.core import ledger as ledgers
@@ -23,6 +25,11 @@ class Version:
     resource_version: str
 
 
+def ledger_in(config_map: Mapping[str, Any]) -> Ledger:
+    """Raises: ValueError where it holds none that can be read."""
+    return ledgers.from_json((config_map.get("data") or {}).get(KEY, ""))
+
+
 class Ledgers:
     """One policy's ledger. `metadata` is of the ConfigMap: name, namespace, labels and owner reference."""
 
@@ -42,7 +49,7 @@ class Ledgers:
         except NotFoundError:
             return None
         try:
-            ledger = ledgers.from_json((body.get("data") or {}).get(KEY, ""))
+            ledger = ledger_in(body)
         except ValueError as error:
             raise LedgerUnreadableError(
                 f"ConfigMap {namespace}/{name} holds no readable ledger ({str(error).splitlines()[0]}): "

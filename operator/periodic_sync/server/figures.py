@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from periodic_sync.api.names import Priority
-from periodic_sync.core import ledger as ledgers
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.kube.answers import Answers
-from periodic_sync.kube.ledgers import KEY
+from periodic_sync.kube.ledgers import ledger_in
 from periodic_sync.server.models import ByPriority, Queue, QueueStats, SchedulerStats
 from periodic_sync.server.problems import no_such_policy
 
@@ -128,6 +127,6 @@ def _chosen(policies: list[Object], wanted: tuple[str, str] | None) -> list[Obje
 def _ledger(body: Object | None) -> Ledger:
     """Empty where there is none that can be read."""
     try:
-        return ledgers.from_json(((body or {}).get("data") or {}).get(KEY, ""))
+        return ledger_in(body or {})
     except ValueError:
         return Ledger()

@@ -4,14 +4,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from periodic_sync.core import ledger as ledgers
 from periodic_sync.core.event_marks import Position
 from periodic_sync.core.events import Event, of_ledgers, of_states
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.objects import PolicyRef, ledger_name
 from periodic_sync.core.reading import controller
 from periodic_sync.core.users import UserState
-from periodic_sync.kube.ledgers import KEY
+from periodic_sync.kube.ledgers import ledger_in
 from periodic_sync.stores.base import Owner, StoreNotReady
 from periodic_sync.stores.state_objects import StateObjects
 from periodic_sync.stores.state_plan import JOURNAL, Part
@@ -83,6 +82,6 @@ def position_of(body: Object) -> Position:
 
 def _ledger(body: Object) -> Ledger | None:
     try:
-        return ledgers.from_json((body.get("data") or {}).get(KEY, ""))
+        return ledger_in(body)
     except ValueError:
         return None
