@@ -27,8 +27,7 @@ class CatchingUp:
         async with self._reading():
             while (place := self._hub.enter(self._at, self._ahead)) is None:
                 letter, step = await self._steps.get()
-                others = {other: mark for other, mark in self._at.items() if other != letter}
-                for piece in pieces(letter, step.position, step.first, step.events, others):
+                for piece in pieces(letter, step, self._at):
                     yield piece.text()
                 self._at[letter] = Mark(step.position)
         yield place

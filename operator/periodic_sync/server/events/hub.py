@@ -160,8 +160,7 @@ class Hub:
             # Whoever was anywhere before it has to learn of it too; also where the source has gone back, as when Redis
             # has lost its last writes.
             self._floor[letter] = max(Mark(self._at[letter].position, WHOLE + 1), Mark(step.position, -1))
-        others = {other: mark for other, mark in self._at.items() if other != letter}
-        for piece in pieces(letter, step.position, step.first, step.events, others):
+        for piece in pieces(letter, step, self._at):
             self._keep(piece.text(), piece)
         self._at[letter] = Mark(step.position)
         if step.events:

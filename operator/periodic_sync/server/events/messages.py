@@ -7,6 +7,7 @@ from typing import Any
 
 from periodic_sync.core.event_marks import Cursor, Mark, Position, id_of
 from periodic_sync.core.events import Event
+from periodic_sync.server.events.source import Step
 from periodic_sync.server.shown import instant
 
 MOST_TOGETHER = 100
@@ -45,9 +46,11 @@ class Piece:
         return replace(self, first=self.first + max(0, told), events=self.events[max(0, told) :], others=others)
 
 
-def pieces(letter: str, position: Position, first: int, events: tuple[Event, ...], others: Cursor) -> Iterator[Piece]:
-    for start in range(0, len(events), MOST_TOGETHER):
-        yield Piece(letter, position, first + start, events[start : start + MOST_TOGETHER], others)
+def pieces(letter: str, step: Step, at: Cursor) -> Iterator[Piece]:
+    """at: how far all sources had come before the step of this one."""
+    others = {other: mark for other, mark in at.items() if other != letter}
+    for start in range(0, len(step.events), MOST_TOGETHER):
+        yield Piece(letter, step.position, step.first + start, step.events[start : start + MOST_TOGETHER], others)
 
 
 def alone(event: Event, cursor: Cursor) -> str:
