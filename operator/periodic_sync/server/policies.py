@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from periodic_sync.api.errors import NotFoundError
-from periodic_sync.api.policy import InvalidPolicyError, SyncPolicy
+from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.client import Client
 from periodic_sync.client.backend import Backend, Clock
 from periodic_sync.client.errors import store_errors
 from periodic_sync.kube.answers import Answers
-from periodic_sync.server.problems import invalid_policy, no_such_policy
+from periodic_sync.server.problems import policy_problems
 
 POLICY_SECONDS = 5.0
 """How long a change of a policy's store may go unnoticed."""
@@ -54,12 +53,8 @@ class Policies:
 
     async def find(self, namespace: str, name: str) -> SyncPolicy:
         """Raises: Problem where there is none that can be worked with, ApiError."""
-        try:
+        with policy_problems(namespace, name):
             return await self._known.get((namespace, name), lambda: self._read(namespace, name))
-        except NotFoundError:
-            raise no_such_policy(namespace, name) from None
-        except InvalidPolicyError as error:
-            raise invalid_policy(namespace, name, error) from None
 
     @asynccontextmanager
     async def use(self, namespace: str, name: str) -> AsyncIterator[Opened]:

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from periodic_sync.api.errors import ApiError, UnavailableError
+from periodic_sync.api.errors import ApiError, NotFoundError, UnavailableError
 from periodic_sync.api.policy import InvalidPolicyError
 from periodic_sync.api.wallets import shown_id
 from periodic_sync.client import InvalidUserError, StoreUnavailableError, UnknownUserError
@@ -47,8 +48,16 @@ def no_such_policy(namespace: str, name: str) -> Problem:
     )
 
 
-def invalid_policy(namespace: str, name: str, error: InvalidPolicyError) -> Problem:
-    return Problem(409, "PolicyInvalid", f"SyncPolicy {namespace}/{name} can't be worked with: correct it: {error}")
+@contextmanager
+def policy_problems(namespace: str, name: str) -> Iterator[None]:
+    """Around reading a policy. Raises: Problem where there is none that can be worked with."""
+    try:
+        yield
+    except NotFoundError:
+        raise no_such_policy(namespace, name) from None
+    except InvalidPolicyError as error:
+        text = f"SyncPolicy {namespace}/{name} can't be worked with: correct it: {error}"
+        raise Problem(409, "PolicyInvalid", text) from None
 
 
 def answer(problem: Problem) -> JSONResponse:

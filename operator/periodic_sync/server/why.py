@@ -1,7 +1,6 @@
 """Why a user is, or is not, synced now, for callers of the API."""
 
-from periodic_sync.api.errors import NotFoundError
-from periodic_sync.api.policy import InvalidPolicyError, SyncPolicy
+from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.client import StoreUnavailableError
 from periodic_sync.client.backend import Clock
 from periodic_sync.client.errors import UnknownUserError, store_errors
@@ -10,7 +9,7 @@ from periodic_sync.core.calendar import UnknownTimeZoneError
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.inspection.why import Looks, Why, judge, without_store
 from periodic_sync.server.policies import Policies
-from periodic_sync.server.problems import Problem, invalid_policy, no_such_policy, unavailable
+from periodic_sync.server.problems import Problem, policy_problems, unavailable
 
 
 class Explainer:
@@ -25,13 +24,9 @@ class Explainer:
         found = await self._policies.find(namespace, name)
         # The ledger before policy and users: whatever it calls closed is then sure to be in what is read of them.
         flight = await self._looks.flight(PolicyRef(namespace, name, found.uid))
-        try:
+        with policy_problems(namespace, name):
             body = await self._looks.policy(namespace, name)
             policy = SyncPolicy.parse(body)
-        except NotFoundError:
-            raise no_such_policy(namespace, name) from None
-        except InvalidPolicyError as error:
-            raise invalid_policy(namespace, name, error) from None
         if policy.uid != found.uid:
             raise unavailable("PolicyReplaced", "The policy was made anew a moment ago: call again")
         try:
