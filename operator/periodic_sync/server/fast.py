@@ -16,16 +16,16 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from periodic_sync.server.access import Act
-from periodic_sync.server.guard import Guard
+from periodic_sync.server.guard import NAMESPACE, POLICY, Guard
 from periodic_sync.server.models import Activity
 from periodic_sync.server.policies import Policies
 from periodic_sync.server.problems import is_defect, reply_to
+from periodic_sync.stores.records import USER_ID
 
 RESOURCE = "syncpolicies/activity"
 
 _PATH = re.compile(
-    r"/v1/namespaces/([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)/policies/([a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?)"
-    r"/users/([A-Za-z0-9._:@-]{1,128})/activity"
+    rf"/v1/namespaces/({NAMESPACE.pattern})/policies/({POLICY.pattern})/users/({USER_ID.pattern})/activity"
 )
 _BODY: TypeAdapter[Activity | None] = TypeAdapter(Activity | None)
 _DONE = {"type": "http.response.start", "status": 204, "headers": []}

@@ -14,8 +14,8 @@ from periodic_sync.server.problems import Problem, no_such_policy
 
 RIGHT = "x-kubernetes-access"
 """Of an operation in the OpenAPI document: the verb and the resource that its caller needs."""
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_POLICY = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+POLICY = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -111,7 +111,7 @@ class Guard:
 
 def named(verb: str, resource: str, namespace: str, policy: str) -> Act:
     """Raises: Problem where no policy can have that name; Kubernetes is not asked about such ones."""
-    if not (_NAMESPACE.fullmatch(namespace) and _POLICY.fullmatch(policy)):
+    if not (NAMESPACE.fullmatch(namespace) and POLICY.fullmatch(policy)):
         raise Problem(
             404, "NoSuchPolicy", "No SyncPolicy can have that name: /v1/namespaces/NAMESPACE/policies/POLICY/…"
         )

@@ -28,6 +28,7 @@ from periodic_sync.server.problems import MEDIA_TYPE
 from periodic_sync.server.shown import rfc_3339, shown_user, shown_why
 from periodic_sync.server.sync import request_sync
 from periodic_sync.server.why import Explainer
+from periodic_sync.stores.records import USER_ID
 
 PREFIX = "/v1/namespaces/{namespace}/policies/{policy}"
 USER = "/users/{user_id}"
@@ -35,7 +36,7 @@ MOST_A_PAGE = 1000
 
 Namespace = Annotated[str, Path(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Policy = Annotated[str, Path(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]
-UserId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
+UserId = Annotated[str, Path(pattern=f"^{USER_ID.pattern}$")]
 
 _PROBLEM = {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
