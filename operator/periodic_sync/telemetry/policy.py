@@ -1,7 +1,6 @@
 """The metrics of one policy, for as long as the operator schedules it."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -12,31 +11,23 @@ from periodic_sync.core.landed import BatchEnd, BatchResult
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.status import READY_REASONS, Counts, Findings, ready_reason
 from periodic_sync.telemetry import definitions as d
-from periodic_sync.telemetry.merged import MergedHistogram
 from periodic_sync.telemetry.protocol import StoreOperation, TurnOutcome
-
-
-class Registered(Protocol):
-    """Where the metrics of all policies are."""
-
-    def gauge(self, definition: d.Definition) -> Gauge: ...
-
-    def counter(self, definition: d.Definition) -> Counter: ...
-
-    def histogram(self, definition: d.Definition) -> Histogram: ...
-
-    def merged(self, definition: d.Definition) -> MergedHistogram: ...
-
-    def forget(self, policy: PolicyRef) -> None: ...
+from periodic_sync.telemetry.registry import Registered
 
 
 class PolicyMetrics:
     """See `PolicyTelemetry`. Gauges are there once they are known, counters from 0 on, as rates need it."""
 
-    def __init__(self, policy: PolicyRef, registered: Registered, clock: Callable[[], float]) -> None:
-        """`clock`: seconds since the epoch."""
+    def __init__(
+        self,
+        policy: PolicyRef,
+        registered: Registered,
+        forget: Callable[[PolicyRef], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`forget`: ends all series of a policy. `clock`: seconds since the epoch."""
         self.about = policy
-        self._registered = registered
+        self._registered, self._forget = registered, forget
         self._clock = clock
         self._owner = policy.namespace, policy.name
         self._is_closed = False
@@ -119,7 +110,7 @@ class PolicyMetrics:
         """See `PolicyTelemetry`."""
         if not self._is_closed:
             self._is_closed = True
-            self._registered.forget(self.about)
+            self._forget(self.about)
 
     def _set(self, definition: d.Definition, value: float, *labels: str) -> None:
         if self._is_closed:

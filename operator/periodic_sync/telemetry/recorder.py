@@ -34,7 +34,7 @@ class Metrics(Registered):
         if there is None or there.about.uid != policy.uid:
             if there is not None:
                 there.close()  # it was deleted, and its loop has not ended yet
-            self._policies[name] = PolicyMetrics(policy, self, time.time)
+            self._policies[name] = PolicyMetrics(policy, self, self.forget, time.time)
         return self._policies[name]
 
     def forget(self, policy: PolicyRef) -> None:
