@@ -20,7 +20,14 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
 @asynccontextmanager
 async def served(**options: Any) -> AsyncIterator[int]:
     """The port of a server of this process."""
-    config = uvicorn.Config(hello, port=0, http=LimitedProtocol, lifespan="off", ws="none", log_config=None, **options)
+    async with serving(hello, ws="none", **options) as (port, _):
+        yield port
+
+
+@asynccontextmanager
+async def serving(app: Any, **options: Any) -> AsyncIterator[tuple[int, _Server]]:
+    """The port of a server of this process, and the server."""
+    config = uvicorn.Config(app, port=0, http=LimitedProtocol, lifespan="off", log_config=None, **options)
     server = _Server(config)
     task = asyncio.create_task(server.serve())
 
@@ -28,7 +35,7 @@ async def served(**options: Any) -> AsyncIterator[int]:
         return server.started
 
     await until(has_started)
-    yield server.servers[0].sockets[0].getsockname()[1]
+    yield server.servers[0].sockets[0].getsockname()[1], server
     server.should_exit = True
     await task
 

@@ -3,39 +3,24 @@
 import asyncio
 import base64
 import socket as sockets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-import uvicorn
 from websockets.asyncio.client import connect
 
+from http_support import serving
 from periodic_sync.server import protocol
 from periodic_sync.server.events import socket
 from periodic_sync.server.events.socket import DROP, MOST_SAID, EventSocket
 from periodic_sync.server.process import _Server
-from periodic_sync.server.protocol import LimitedProtocol
 from turns_support import until
 
 PATIENCE = 20
 
 
-@asynccontextmanager
-async def served(app: Any, **options: Any) -> AsyncIterator[tuple[int, _Server]]:
-    """The port of a server of this process."""
-    settings: dict[str, Any] = {"http": LimitedProtocol, "ws": EventSocket, "ws_max_size": MOST_SAID}
-    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, **(settings | options))
-    server = _Server(config)
-    task = asyncio.create_task(server.serve())
-
-    async def has_started() -> bool:
-        return server.started
-
-    await until(has_started)
-    yield server.servers[0].sockets[0].getsockname()[1], server
-    server.should_exit = True
-    await task
+def served(app: Any, **options: Any) -> AbstractAsyncContextManager[tuple[int, _Server]]:
+    return serving(app, ws=EventSocket, ws_max_size=MOST_SAID, **options)
 
 
 async def quiet(scope: Any, receive: Any, send: Any) -> None:
