@@ -1,11 +1,9 @@
 """Two operator processes and one API server: who leads, and how soon another does."""
 
-import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,19 +12,12 @@ from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.connect import connected
 from periodic_sync.kube.resources import LEASES
 from turns_support import new_bench, until
-from wire import Wire
+from wire import Wire, wired
 
 PROMISE_SECONDS = 20.0
 LEASE_SECONDS = 12.0
 
 Measure = Callable[[str, object], None]
-
-
-def through(wire: Wire, kubeconfig: Path, folder: Path) -> Path:
-    """The same kubeconfig, but for the way to the server."""
-    made = folder / "kubeconfig"
-    made.write_text(re.sub(r'https://[^\s",]+', f"https://127.0.0.1:{wire.port}", kubeconfig.read_text()))
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +27,26 @@ async def client(api_server: Path, crd: None) -> AsyncIterator[KubeClient]:
 
 
 @pytest.fixture(scope="module")
-async def wire(client: KubeClient) -> AsyncIterator[Wire]:
-    """From both operators to the API server."""
-    address = urlsplit(client.api.configuration.host)
-    async with Wire(str(address.hostname), address.port or 443) as wire:
-        yield wire
+async def way(api_server: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Wire, Path]]:
+    """From both operators to the API server, and the kubeconfig that leads there."""
+    async with wired(api_server, tmp_path_factory.mktemp("wire")) as found:
+        yield found
+
+
+@pytest.fixture
+def wire(way: tuple[Wire, Path]) -> Wire:
+    return way[0]
 
 
 @pytest.fixture(scope="module")
 async def both(
-    client: KubeClient, api_server: Path, wire: Wire, tmp_path_factory: pytest.TempPathFactory
+    client: KubeClient, way: tuple[Wire, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Pair]:
     """With a policy of a few users."""
-    folder = tmp_path_factory.mktemp("pair")
     async with new_bench(client) as bench:
         await bench.register(active=["u1"])
         await bench.apply()
-        async with started(bench, through(wire, api_server, folder), folder) as pair:
+        async with started(bench, way[1], tmp_path_factory.mktemp("pair")) as pair:
             yield pair
 
 

@@ -23,9 +23,10 @@ from periodic_sync.stores.redis.records import RedisRecords
 from periodic_sync.stores.redis.store import RedisStore
 from periodic_sync.stores.redis.urls import parse_url
 from redis_support import Server, redis_server
-from server_support import ServerProcess, Wire, serving
+from server_support import ServerProcess, serving
 from store_contract import NOW, WALLET, outcome
 from turns_support import until
+from wire import wired
 
 from .conftest import POLICY, Place, on_redis
 
@@ -244,19 +245,18 @@ async def test_what_happens_while_the_api_server_is_away_is_told_when_it_is_back
     place: Place, account: Path, tmp_path: Path
 ) -> None:
     operator, _ = await operator_of(place)
-    wire = Wire(account)
-    through = await wire.open(tmp_path)
     async with (
+        wired(account, tmp_path) as (wire, through),
         serving(through, tmp_path / "log") as server,
         reading(server.base, place.path, place.tokens["watcher"]) as reader,
     ):
         await operator.change(generation=1, enabled=True)
         await reader.next(1)
-        await wire.cut()
+        wire.hang_up()
         await operator.apply([outcome("u1")])
         await operator.change(generation=2, enabled=False)
         assert await refused(server.base, place.path, place.tokens["reader"]) == (503, "KubernetesUnavailable")
-        await wire.mend()
+        await wire.listen()
         told = without_ids(await reader.next(2))
         assert [event["type"] for event in told] == ["user.synced", "policy.changed"]
 

@@ -11,9 +11,10 @@ from events_support import reading, refused
 from operator_process import free_port
 from redis_support import Server
 from scraping import Scrape
-from server_support import ServerProcess, Wire, serving
+from server_support import ServerProcess, serving
 from store_contract import outcome
 from turns_support import until
+from wire import wired
 
 from .conftest import Place, on_redis
 from .test_events import operator_of
@@ -85,10 +86,12 @@ async def test_requests_refusals_reviews_and_the_store_are_counted_and_nobody_is
 async def test_a_kubernetes_that_gives_no_answer_is_counted_as_such(
     place: Place, account: Path, tmp_path: Path
 ) -> None:
-    wire, port = Wire(account), free_port()
-    through = await wire.open(tmp_path)
-    async with serving(through, tmp_path / "log", "--metrics-port", str(port)) as server:
-        await wire.cut()
+    port = free_port()
+    async with (
+        wired(account, tmp_path) as (wire, through),
+        serving(through, tmp_path / "log", "--metrics-port", str(port)) as server,
+    ):
+        wire.hang_up()
         assert (await place.caller("writer", on=server)("POST", "users/ada/activity")).status == 503
         told = await scrape(port)
         assert told.value(f"{NAME}_review_duration_seconds_count", kind="token", answered="no") == 1

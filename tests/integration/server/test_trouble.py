@@ -9,20 +9,19 @@ import pytest
 
 from periodic_sync.cli.main import main
 from redis_support import make_certificates, redis_server
-from server_support import Wire, serving
+from server_support import serving
 from turns_support import until
+from wire import wired
 
 from .conftest import Place, on_redis
 from .test_users import WALLET
 
 
 async def test_an_api_server_that_is_away_lets_nobody_through(place: Place, account: Path, tmp_path: Path) -> None:
-    wire = Wire(account)
-    through = await wire.open(tmp_path)
-    async with serving(through, tmp_path / "log") as server:
+    async with wired(account, tmp_path) as (wire, through), serving(through, tmp_path / "log") as server:
         call = place.caller("manager", on=server)
         assert (await call("PUT", "users/ada", {"wallet": WALLET})).status == 204
-        await wire.cut()
+        wire.hang_up()
         for role in ("writer", "nobody"):  # not asked about before
             reply = await place.caller(role, on=server)("POST", "users/ada/activity")
             assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "KubernetesUnavailable", "5")
