@@ -46,7 +46,7 @@ async def test_a_hub_is_opened_once_and_closed_a_while_after_its_last_reader(mon
         assert one is other
     async with all_hubs.use(policy_of(), None) as again:
         assert again is one
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # for longer than it would have lingered: it is not closed behind a new reader
         assert world.open_now() == [True]
 
     async def is_closed() -> bool:

@@ -57,7 +57,7 @@ def raw_reader(port: int) -> sockets.socket:
 async def test_a_connection_that_was_upgraded_may_be_quiet_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.05)
     async with served(quiet) as (port, _), connect(f"ws://127.0.0.1:{port}") as connection:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # nothing is said for longer than headers may take
         await (await connection.ping())
 
 
