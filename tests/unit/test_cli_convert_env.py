@@ -73,6 +73,12 @@ def test_what_is_as_it_should_be_is_taken_without_a_word(variables: dict[str, st
         ({"OFF_HOURS_INTERVAL": "1.5"}, "off_hours", 15 * MINUTE, "no number of milliseconds"),
         ({"STALE_THRESHOLD": "9" * 30}, "stale", 99_999 * HOUR, "refused"),
         ({"STALE_THRESHOLD": "60000"}, "stale", 10 * MINUTE, "not longer than the shorter interval, 5m"),
+        (
+            {"MARKET_HOURS_INTERVAL": "9" * 15, "OFF_HOURS_INTERVAL": "9" * 15},
+            "stale",
+            100_000 * HOUR - SECOND,
+            "Made of it: 99999h59m59s, the longest that can be written",
+        ),
         ({"OFF_HOURS_INTERVAL": "172800000"}, "active", 2 * DAY, "thresholds.active of 48h"),
         ({"BATCH_SIZE": "0"}, "batch_size", 10, "no number of users from 1 on"),
         ({"BATCH_SIZE": "many"}, "batch_size", 10, "no number of users from 1 on"),

@@ -16,6 +16,8 @@ KNOWN = (ENABLED, MARKET_HOURS, OFF_HOURS, STALE, BATCH_SIZE)
 
 DEFAULT_ACTIVE = 24 * HOUR
 LONGEST = 99_999 * HOUR
+LONGEST_WRITTEN = LONGEST + HOUR - SECOND
+"""99999h59m59s: still longer than the longest interval."""
 LARGEST_BATCH = 1000
 
 _DEFAULTS = {MARKET_HOURS: 5 * MINUTE, OFF_HOURS: 15 * MINUTE, STALE: HOUR, BATCH_SIZE: 10}
@@ -126,11 +128,12 @@ def _mend_stale(settings: Settings) -> None:
     shorter = min(settings.market_hours, settings.off_hours)
     if settings.stale > shorter:
         return
-    longer = min(2 * shorter, shorter + LONGEST)
+    longer = min(2 * shorter, LONGEST_WRITTEN)
+    which = "twice that interval" if longer == 2 * shorter else "the longest that can be written"
     settings.warnings.append(
         f"a stale threshold of {format_duration(settings.stale)} is refused, as it is not longer than the shorter "
         f"interval, {format_duration(shorter)}: every user would be stale at all times. Made of it: "
-        f"{format_duration(longer)}, twice that interval"
+        f"{format_duration(longer)}, {which}"
     )
     settings.stale = longer
     settings.origins[STALE] += ", raised"
