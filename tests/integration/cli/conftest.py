@@ -12,13 +12,12 @@ import pytest
 from cli_support import Ended, periodic_sync_here
 from periodic_sync.api.durations import HOUR
 from periodic_sync.core.users import UserRecord
-from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.resources import SECRETS
 from periodic_sync.stores.redis.connection import Connection
 from periodic_sync.stores.redis.records import RedisRecords
 from periodic_sync.stores.redis.urls import parse_url
 from redis_support import Server, redis_server
-from turns_support import NAME, Bench, Operator, new_bench
+from turns_support import NAME, Bench, Operator
 
 PREFIX = "portfolios:"
 REDIS = {"store": {"configMap": None, "redis": {"urlSecretRef": {"name": "redis", "key": "url"}, "keyPrefix": PREFIX}}}
@@ -77,23 +76,13 @@ async def redis() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def bench(client: KubeClient) -> AsyncIterator[Bench]:
-    async with new_bench(client) as bench:
-        yield bench
-
-
-@pytest.fixture
 async def on_config_maps(bench: Bench, api_server: Path) -> Place:
     return Place(bench, api_server)
 
 
 @pytest.fixture
 async def on_redis(bench: Bench, api_server: Path, redis: Server) -> Place:
-    await redis.command("FLUSHALL")
-    await bench.client.create(
-        SECRETS, bench.namespace, {"metadata": {"name": "redis"}, "stringData": {"url": redis.url}}
-    )
-    return Place(bench, api_server, redis)
+    return await _place_on_redis(bench, api_server, redis)
 
 
 @pytest.fixture(params=["ConfigMap", "Redis"])
@@ -101,6 +90,10 @@ async def place(request: pytest.FixtureRequest, bench: Bench, api_server: Path, 
     """On either store; the policy and its users are the test's to make."""
     if request.param == "ConfigMap":
         return Place(bench, api_server)
+    return await _place_on_redis(bench, api_server, redis)
+
+
+async def _place_on_redis(bench: Bench, api_server: Path, redis: Server) -> Place:
     await redis.command("FLUSHALL")
     secret = {"metadata": {"name": "redis"}, "stringData": {"url": redis.url}}
     await bench.client.create(SECRETS, bench.namespace, secret)
