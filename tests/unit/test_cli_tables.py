@@ -32,7 +32,10 @@ def drawn(shown: RenderableType, width: int = 80) -> str:
 def listed(*known: Known, **more: object) -> Found:
     spec = policy()
     tick = tick_of(spec, in_flight={"flying": NOON - SECOND})
-    return Found(SyncPolicy("p", "shop", "uid", 1, spec), tick, [*known], **more)  # type: ignore[arg-type]
+    found = Found(SyncPolicy("p", "shop", "uid", 1, spec), tick, **more)  # type: ignore[arg-type]
+    for each in known:
+        found.add(each)
+    return found
 
 
 def test_users_stand_in_rows_with_what_is_to_be_known_of_them() -> None:

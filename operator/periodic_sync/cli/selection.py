@@ -10,7 +10,7 @@ from periodic_sync.client.users import user_of
 from periodic_sync.core.due import Decision, examine
 from periodic_sync.core.explain import explain
 from periodic_sync.core.tick import Tick
-from periodic_sync.core.users import NEVER_SYNCED, UserRecord, UserState
+from periodic_sync.core.users import NEVER_SYNCED
 from periodic_sync.server.shown import instant, shown_user
 
 
@@ -54,37 +54,34 @@ class Found:
 
     policy: SyncPolicy
     tick: Tick
-    users: list[Known] = field(default_factory=list)
+    users: list[tuple[Known, Decision]] = field(default_factory=list)
     cursor: str = ""
     """For the next page; empty: there is none."""
     has_more: bool = False
     """Others fit too."""
 
     def add(self, known: Known) -> None:
-        self.users.append(known)
-
-    def decision(self, record: UserRecord, state: UserState | None) -> Decision:
         """Raises: UnknownTimeZoneError."""
-        return explain(record, state or NEVER_SYNCED, self.tick)
+        self.users.append((known, explain(known.record, known.state or NEVER_SYNCED, self.tick)))
 
     def document(self, *, wallets: bool) -> dict[str, Any]:
         """As the HTTP API pages them, with each one's reason."""
         return {
-            "users": [self._user(known, wallets=wallets) for known in self.users],
+            "users": [_user(known, decision, wallets=wallets) for known, decision in self.users],
             "cursor": self.cursor,
             "hasMore": bool(self.cursor) or self.has_more,
             "asOf": instant(self.tick.now),
         }
 
-    def _user(self, known: Known, *, wallets: bool) -> dict[str, Any]:
-        shown = shown_user(user_of(*known)).model_dump(mode="json", by_alias=True)
-        if not wallets:
-            del shown["wallet"], shown["changedTokens"]  # which are addresses too, and a wallet by mistake
-        decision = self.decision(*known)
-        return shown | {
-            "reason": decision.reason.value,
-            "heldFrom": decision.held_from and decision.held_from.value,
-            "priority": decision.priority and decision.priority.value,
-            "dueAt": None if decision.due_at is None else instant(decision.due_at),
-            "until": None if decision.until is None else instant(decision.until),
-        }
+
+def _user(known: Known, decision: Decision, *, wallets: bool) -> dict[str, Any]:
+    shown = shown_user(user_of(*known)).model_dump(mode="json", by_alias=True)
+    if not wallets:
+        del shown["wallet"], shown["changedTokens"]  # which are addresses too, and a wallet by mistake
+    return shown | {
+        "reason": decision.reason.value,
+        "heldFrom": decision.held_from and decision.held_from.value,
+        "priority": decision.priority and decision.priority.value,
+        "dueAt": None if decision.due_at is None else instant(decision.due_at),
+        "until": None if decision.until is None else instant(decision.until),
+    }

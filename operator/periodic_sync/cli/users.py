@@ -126,8 +126,7 @@ def _table(found: "Found", wallets: bool) -> "RenderableType":
         "user", "reason", "due", "synced", "active", "failures", *(["wallet"] if wallets else []), right=["failures"]
     )
     now = found.tick.now
-    for record, state in found.users:
-        decision = found.decision(record, state)
+    for (record, state), decision in found.users:
         due = "" if decision.due_at is None else relative(decision.due_at, now)
         failures = str(state.failures) if state and state.failures else ""
         synced = "?" if state is None else relative(state.last_synced, now)

@@ -86,6 +86,17 @@ async def test_users_are_listed_with_their_reasons(place: Place) -> None:
     assert {user["wallet"] for user in some["users"]} >= {"0xwallet-of-u1"}
 
 
+@pytest.mark.parametrize("command", [["users"], ["users", "--stale"], ["plan"], ["why"]], ids=" ".join)
+async def test_a_time_zone_that_does_not_exist_is_told_where_it_is(on_config_maps: Place, command: list[str]) -> None:
+    place, (name, *options) = on_config_maps, command
+    await place.apply({"marketHours": {"timeZone": "Mars/Base"}})
+    await place.register("u1")
+    done = await place.run(name, NAME, *(["u1"] if name == "why" else options))
+    assert (done.code, done.out) == (1, "")
+    where = f"SyncPolicy {place.bench.namespace}/{NAME}: spec.marketHours.timeZone"
+    assert done.err.startswith(f"periodic-sync {name}: {where}: 'Mars/Base' is not a time zone")
+
+
 async def test_pages_join(place: Place) -> None:
     await place.apply()
     await place.register(*(f"u{number}" for number in range(5)))
