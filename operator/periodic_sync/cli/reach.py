@@ -167,17 +167,15 @@ async def _redis(
     client: "KubeClient", policy: "SyncPolicy", url: str | None, counted: int
 ) -> tuple["Backend", RedisPlace]:
     """counted: users that the operator has seen."""
-    from periodic_sync.client.opening import secret_connection
+    from periodic_sync.client.opening import redis_of_policy
     from periodic_sync.client.redis_backend import RedisBackend
     from periodic_sync.stores.redis.keys import Keys
-    from periodic_sync.stores.redis.secrets import SecretRef
 
     redis = policy.spec.store.redis
     assert redis
     keys = Keys(redis.key_prefix)
     if url is None:
-        secret = SecretRef(policy.namespace, redis.url_secret_ref.name, redis.url_secret_ref.key)
-        commands: Commands = await secret_connection(client, secret)
+        commands: Commands = await redis_of_policy(client, policy.namespace, redis)
     else:
         commands = connection(url)
         try:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from periodic_sync.api.errors import ForbiddenError, NotFoundError
 from periodic_sync.api.policy import InvalidPolicyError, SyncPolicy
 from periodic_sync.api.shapes import KeyPrefix
+from periodic_sync.api.spec import RedisStore
 from periodic_sync.client.backend import Backend, Clock, Written, untold
 from periodic_sync.client.config_map_backend import ConfigMapBackend
 from periodic_sync.client.redis_backend import RedisBackend
@@ -80,9 +81,14 @@ async def of_policy(client: "KubeClient", found: SyncPolicy, clock: Clock, writt
         )
     if spec.store.redis is None:
         raise StoreNotReady("spec.store names neither configMap nor redis: name one of them")
-    secret = spec.store.redis.url_secret_ref
-    connection = await secret_connection(client, SecretRef(found.namespace, secret.name, secret.key))
+    connection = await redis_of_policy(client, found.namespace, spec.store.redis)
     return RedisBackend(connection, prefix=spec.store.redis.key_prefix, written=written)
+
+
+async def redis_of_policy(client: "KubeClient", namespace: str, redis: RedisStore) -> SecretConnection:
+    """By the Secret that a policy of the namespace names. Raises: as `secret_connection`."""
+    secret = redis.url_secret_ref
+    return await secret_connection(client, SecretRef(namespace, secret.name, secret.key))
 
 
 async def read_policy(client: "KubeClient", namespace: str, name: str) -> SyncPolicy:

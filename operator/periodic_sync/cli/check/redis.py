@@ -8,7 +8,7 @@ from periodic_sync.api.errors import ApiError
 from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.cli.check.cluster import judge_clock
 from periodic_sync.cli.check.lines import Line, failed, ok, unseen, warning
-from periodic_sync.client.opening import secret_connection
+from periodic_sync.client.opening import redis_of_policy
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.cluster import policy_owner
 from periodic_sync.stores.base import StoreNotReady
@@ -16,7 +16,6 @@ from periodic_sync.stores.redis.commands import Script
 from periodic_sync.stores.redis.connection import Connection
 from periodic_sync.stores.redis.keys import Keys
 from periodic_sync.stores.redis.meta import is_same_owner, owner_of
-from periodic_sync.stores.redis.secrets import SecretRef
 from periodic_sync.stores.redis.troubles import RedisNotReady
 from periodic_sync.stores.redis.urls import parse_url
 
@@ -45,11 +44,7 @@ async def look_at_redis(client: KubeClient, policy: SyncPolicy, url: str | None)
     assert redis
     try:
         commands: Commands = (
-            Connection(parse_url(url))
-            if url
-            else await secret_connection(
-                client, SecretRef(policy.namespace, redis.url_secret_ref.name, redis.url_secret_ref.key)
-            )
+            Connection(parse_url(url)) if url else await redis_of_policy(client, policy.namespace, redis)
         )
     except ValueError as error:
         return [failed(TOPIC, f"--redis-url: {error}")]

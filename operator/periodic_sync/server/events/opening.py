@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from periodic_sync.api.policy import SyncPolicy
 from periodic_sync.client.backend import Clock
-from periodic_sync.client.opening import secret_connection
+from periodic_sync.client.opening import redis_of_policy
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.server.events.kube_source import KubeSource
 from periodic_sync.server.events.redis_source import RedisSource
 from periodic_sync.server.events.source import Source
-from periodic_sync.stores.redis.secrets import SecretRef
 
 
 async def open_sources(client: KubeClient, policy: SyncPolicy, clock: Clock) -> Sequence[Source]:
@@ -19,6 +18,5 @@ async def open_sources(client: KubeClient, policy: SyncPolicy, clock: Clock) -> 
     redis = policy.spec.store.redis
     if redis is None:
         return (KubeSource(client, ref, with_states=True),)
-    secret = redis.url_secret_ref
-    connection = await secret_connection(client, SecretRef(policy.namespace, secret.name, secret.key))
+    connection = await redis_of_policy(client, policy.namespace, redis)
     return (KubeSource(client, ref, with_states=False), RedisSource(connection, redis.key_prefix, clock))
