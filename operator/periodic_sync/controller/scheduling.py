@@ -15,9 +15,9 @@ from periodic_sync.controller.open_ledger import OpenLedger
 from periodic_sync.controller.storytelling import Storyteller
 from periodic_sync.controller.users import Users
 from periodic_sync.core import transitions
-from periodic_sync.core.ledger import Ledger, Scope
+from periodic_sync.core.ledger import Scope
 from periodic_sync.core.plan import DUE, Plan, drop_to_spread, due_by_priority, plan_for, with_cohorts
-from periodic_sync.core.requests import Asked, read_request
+from periodic_sync.core.requests import Asked, named_users, read_request
 from periodic_sync.core.status import Counts
 from periodic_sync.core.tick import Tick
 from periodic_sync.kube.events import PolicyEvents
@@ -58,7 +58,7 @@ class Scheduling:
             ledger=ledger.ledger,
             now=now,
             in_flight=in_flight or {},
-            named=_named(asked, ledger.ledger),
+            named=named_users(asked, ledger.ledger),
             may_claim=maker is not None and in_flight is not None and not is_blocked,
         )
         made = await self._plan(users, tick)
@@ -123,12 +123,6 @@ def _take(asked: Asked, ledger: OpenLedger, users: Users) -> bool:
     before = ledger.ledger
     ledger.stage(transitions.take_request(before, token=asked.token, scope=asked.scope, claim=users.highest_claim))
     return ledger.ledger is not before
-
-
-def _named(asked: Asked | None, ledger: Ledger) -> frozenset[str]:
-    """The ids of the ledger's request, as long as the annotation carries its token."""
-    request = ledger.request
-    return asked.users if asked is not None and request is not None and request.token == asked.token else frozenset()
 
 
 def counts(made: Plan) -> Counts:

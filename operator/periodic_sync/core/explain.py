@@ -12,7 +12,7 @@ from periodic_sync.core.due import Decision, examine, judge
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.limits import hold, limits
 from periodic_sync.core.plan import DUE, MOST_OPEN_JOBS
-from periodic_sync.core.requests import read_request
+from periodic_sync.core.requests import named_users, read_request
 from periodic_sync.core.tick import Tick
 from periodic_sync.core.users import UserRecord, UserState
 
@@ -21,14 +21,12 @@ def tick_now(
     policy: SyncPolicy, ledger: Ledger, *, now: int, in_flight: Mapping[str, int], store_ready: bool, may_claim: bool
 ) -> Tick:
     """The tick that the operator would plan on. in_flight: users, and when (ms) each was claimed."""
-    asked, request = read_request(policy.annotations), ledger.request
-    is_ours = asked is not None and request is not None and request.token == asked.token
     return Tick(
         spec=policy.spec,
         ledger=ledger,
         now=now,
         in_flight=in_flight,
-        named=asked.users if asked is not None and is_ours else frozenset(),
+        named=named_users(read_request(policy.annotations), ledger),
         store_ready=store_ready,
         may_claim=may_claim,
         cohorts=ledger.cohorts,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from periodic_sync.api.names import REQUESTED_AT_ANNOTATION, SYNC_USERS_ANNOTATION
-from periodic_sync.core.ledger import Scope
+from periodic_sync.core.ledger import Ledger, Scope
 
 _SCOPES = {"all": Scope.ALL, "active": Scope.ACTIVE}
 
@@ -31,3 +31,9 @@ def read_request(annotations: Mapping[str, str]) -> Asked | None:
     if text in _SCOPES:
         return Asked(token, _SCOPES[text])
     return Asked(token, Scope.NAMED, users)
+
+
+def named_users(asked: Asked | None, ledger: Ledger) -> frozenset[str]:
+    """The ids of the ledger's request, as long as the annotation carries its token."""
+    request = ledger.request
+    return asked.users if asked is not None and request is not None and request.token == asked.token else frozenset()
