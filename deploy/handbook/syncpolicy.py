@@ -64,13 +64,6 @@ def _objects(fields: Schema) -> Iterator[tuple[str, Schema]]:
             yield f"{name}[]", {"description": child["description"], **child["items"]}
 
 
-def _shown_type(path: str, name: str, node: Schema) -> str:
-    """With a link to the section that has the rest."""
-    has_section = "properties" in node or "properties" in node.get("items", {})
-    anchor = f"{path}{name}".lower().replace(".", "").replace("[]", "")
-    return f"[{_type(node)}](#{anchor})" if has_section else _type(node)
-
-
 def _type(node: Schema) -> str:
     if _UNBOUNDED in node:
         return "any JSON"
@@ -114,9 +107,9 @@ def _limits(node: Schema) -> Iterator[str]:
     if "minLength" in node or (node.get("type") == "string" and "maxLength" in node and not _is_duration(node)):
         least = f"{node['minLength']} to " if "minLength" in node else "At most "
         yield f"{least}{node['maxLength']:,} characters."
-    for key, what in (("maxItems", "entries"), ("maxProperties", "entries")):
+    for key in ("maxItems", "maxProperties"):
         if key in node and _UNBOUNDED not in node:
-            yield f"At most {node[key]:,} {what}."
+            yield f"At most {node[key]:,} entries."
 
 
 def _rules(node: Schema) -> list[str]:
