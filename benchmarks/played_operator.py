@@ -22,6 +22,7 @@ from periodic_sync.api.errors import ConflictError
 from periodic_sync.controller.store_watch import StoreWatch
 from periodic_sync.controller.stores import open_store
 from periodic_sync.controller.turn import PolicyTurns, Services
+from periodic_sync.core.indexes import format_indexes
 from periodic_sync.core.landed import BatchEnd
 from periodic_sync.core.objects import PolicyRef
 from periodic_sync.core.status import Findings
@@ -53,6 +54,11 @@ class Played:
     jobs: int = 0
     writes: Counter[str] = field(default_factory=Counter)
     lags: list[int] = field(default_factory=list)
+
+    @property
+    def operators_writes(self) -> int:
+        """As far as a simulation counts them too: all but Events."""
+        return sum(count for kind, count in self.writes.items() if kind != "events")
 
     def __add__(self, other: "Played") -> "Played":
         return Played(
@@ -169,9 +175,9 @@ class Player:
             await self._visit(visits)
             await self._complete()
             at = await self._turn(turns)
-            moments = [end if at is None else at, *(each[0] for each in self._running[:1])]
-            moments += [visit for visit, _ in [self._next_return(visits)] if visit]
-            self.now = min(end, max(min(moments), self.now + self.inputs.assumptions.rest))
+            moments = [at, self._running[0][0] if self._running else None, self._next_return(visits)]
+            next_moment = min((moment for moment in moments if moment is not None), default=end)
+            self.now = min(end, max(next_moment, self.now + self.inputs.assumptions.rest))
             if (self.now - self.inputs.start) // HOUR > told:
                 past = self.hours[told]
                 told += 1
@@ -188,13 +194,13 @@ class Player:
             except ConflictError:
                 continue
 
-    def _next_return(self, visits: Sequence[tuple[int, UserRecord]]) -> tuple[int, str]:
-        """The next visit of somebody who is not active by then, which alone calls for a turn; (0, "") for none."""
+    def _next_return(self, visits: Sequence[tuple[int, UserRecord]]) -> int | None:
+        """The next visit of somebody who is not active by then, which alone calls for a turn; None: there is none."""
         threshold = self.inputs.spec.thresholds.active
         for at, record in reversed(visits):
             if at - self._seen.get(record.user_id, 0) > threshold:
-                return at, record.user_id
-        return 0, ""
+                return at
+        return None
 
     async def _visit(self, visits: list[tuple[int, UserRecord]]) -> None:
         """Write what applications have written by now."""
@@ -292,7 +298,7 @@ def _status(job: _Job, *, is_over: bool) -> Object:
         "ready": 0,
         "terminating": 0,
         "succeeded": len(job.ended),
-        "completedIndexes": _intervals(job.ended),
+        "completedIndexes": format_indexes(job.ended),
     }
     if is_over:
         kinds = ("SuccessCriteriaMet", "Complete")
@@ -304,17 +310,6 @@ def _status(job: _Job, *, is_over: bool) -> Object:
 def _real_time() -> str:
     """The API server's own: no Job may end before it is made."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _intervals(indexes: set[int]) -> str:
-    """As Kubernetes writes them: `0-2,5`."""
-    parts: list[list[int]] = []
-    for index in sorted(indexes):
-        if parts and parts[-1][-1] == index - 1:
-            parts[-1] = [parts[-1][0], index]
-        else:
-            parts.append([index])
-    return ",".join("-".join(map(str, part)) for part in parts)
 
 
 def _sizes(batch_file: Object) -> list[int]:

@@ -44,11 +44,6 @@ class Comparison:
     def total(self) -> Played:
         return reduce(add, self.played)
 
-    @property
-    def operators_writes(self) -> int:
-        """As far as the simulation counts them too: all but Events."""
-        return sum(count for kind, count in self.total.writes.items() if kind != "events")
-
     def difference(self, what: str) -> float:
         """Of the totals of `synced`, `batches` or `jobs`, as a share of what the operator did."""
         mine, real = int(getattr(self.simulated.total, what)), int(getattr(self.total, what))
@@ -77,12 +72,11 @@ class Comparison:
 
 
 def _line(name: str, mine: Hour, real: Played) -> str:
-    writes = sum(count for kind, count in real.writes.items() if kind != "events")
     pairs = (
         (real.synced, mine.synced),
         (real.batches, mine.batches),
         (real.jobs, mine.jobs),
-        (writes, mine.writes.operator),
+        (real.operators_writes, mine.writes.operator),
     )
     return f"| {name} | " + " | ".join(f"{a:,} | {b:,}" for a, b in pairs) + " |"
 

@@ -45,10 +45,10 @@ async def test_the_operator_does_what_was_simulated_with_users_in_redis(client: 
             redis_url=server.url,
         )
     assert_near(found)
-    assert found.simulated.total.writes.operator == pytest.approx(found.operators_writes, rel=0.05)
+    assert found.simulated.total.writes.operator == pytest.approx(found.total.operators_writes, rel=0.05)
 
 
 async def test_the_operator_does_what_was_simulated_with_users_in_config_maps(client: KubeClient) -> None:
     found = await compare(client, SPEC, users=USERS, share=0.9, start=EIGHT, hours=HOURS, assumed=ASSUMED)
     assert_near(found)
-    assert found.simulated.total.writes.operator == pytest.approx(found.operators_writes, rel=0.1)
+    assert found.simulated.total.writes.operator == pytest.approx(found.total.operators_writes, rel=0.1)
