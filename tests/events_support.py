@@ -33,10 +33,6 @@ class Reading:
     seen: list[Event] = field(default_factory=list)
     bookmarks: list[Event] = field(default_factory=list)
 
-    @property
-    def last_id(self) -> str:
-        return str((self.seen or self.bookmarks)[-1]["id"])
-
     async def next(self, count: int) -> list[Event]:
         """So many more events."""
         wanted = len(self.seen) + count

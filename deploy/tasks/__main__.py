@@ -27,10 +27,6 @@ def _arguments() -> list[str]:
     return shlex.split(os.environ.get("ARGS", ""))
 
 
-def _cluster_step(engine: engines.Engine) -> Step:
-    return Step("cluster", "the cluster", "30 s", engine.ensure_cluster, after=("kubernetes",))
-
-
 def _cluster_steps(engine: engines.Engine) -> list[Step]:
     made = Step("cluster", "the cluster", "30 s", engine.ensure_cluster, after=("kubernetes",))
     return [venv.step(), *engine.preparation(), made]
