@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 import sys
 from asyncio.subprocess import STDOUT, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,7 +14,8 @@ from typing import Any
 import aiohttp
 import yaml
 
-from cluster_support import KUBECTL, ROOT, Kubectl
+from cluster_support import Kubectl
+from kustomize_support import overlay
 from operator_process import PATIENCE, environment, free_port
 from turns_support import until
 
@@ -36,19 +36,8 @@ def install_account(
     suffix: of the names, where others of that name are there already.
     """
     kubectl = Kubectl(api_server, namespace)
-    overlay = folder / "api"
-    overlay.mkdir()
-    root = Path("../" * len(overlay.parts[1:])) / ROOT.relative_to("/") / "deploy/kustomize"
-    about = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": namespace,
-        "nameSuffix": suffix,
-        "components": [str(root / component) for component in components],
-    }
-    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(about))
-    done = subprocess.run([str(KUBECTL), "kustomize", overlay], capture_output=True, text=True, check=True)
-    manifests = [item for item in yaml.safe_load_all(done.stdout) if item["kind"] in RBAC]
+    made = overlay(*(f"deploy/kustomize/{each}" for each in components), namespace=namespace, nameSuffix=suffix)
+    manifests = [item for item in made if item["kind"] in RBAC]
     manifests.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     manifests.sort(key=lambda item: item["kind"] != "Namespace")
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests))

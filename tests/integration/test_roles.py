@@ -1,12 +1,12 @@
 """The shipped roles, as a real API server reads them: who may do what."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cluster_support import KUBECTL, ROOT, Kubectl, KubectlError, eventually
+from cluster_support import ROOT, Kubectl, KubectlError, eventually
+from kustomize_support import rendered
 
 OPERATOR = "system:serviceaccount:periodic-sync:periodic-sync"
 KINDS = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
@@ -14,10 +14,7 @@ KINDS = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Ro
 
 @pytest.fixture(scope="session")
 def roles(api_server: Path, crd: None) -> None:
-    done = subprocess.run(
-        [str(KUBECTL), "kustomize", ROOT / "deploy/kustomize"], capture_output=True, text=True, check=True
-    )
-    manifests = [item for item in yaml.safe_load_all(done.stdout) if item["kind"] in KINDS]
+    manifests = [item for item in rendered("deploy/kustomize") if item["kind"] in KINDS]
     Kubectl(api_server, "periodic-sync")(
         "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests)
     )

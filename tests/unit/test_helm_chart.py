@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from cluster_support import KUBECTL, ROOT
+from cluster_support import ROOT
+from kustomize_support import overlay
 
 HELM = Path(sys.executable).with_name("helm")
 CHART = ROOT / "deploy/helm/periodic-sync"
@@ -33,34 +35,21 @@ def helm(*values: str) -> "subprocess.CompletedProcess[str]":
 def chart(*values: str) -> Objects:
     done = helm(*values)
     assert done.returncode == 0, done.stderr
-    return by_name(done.stdout)
+    return by_name(yaml.safe_load_all(done.stdout))
 
 
-def by_name(text: str) -> Objects:
-    items = [item for item in yaml.safe_load_all(text) if item]
-    names = [(it["kind"], it["metadata"].get("namespace", ""), it["metadata"]["name"]) for it in items]
+def by_name(items: Iterable[dict[str, Any]]) -> Objects:
+    found = [item for item in items if item]
+    names = [(it["kind"], it["metadata"].get("namespace", ""), it["metadata"]["name"]) for it in found]
     assert len(names) == len(set(names)), "two objects of one name"
-    return dict(zip(names, items, strict=True))
+    return dict(zip(names, found, strict=True))
 
 
-def kustomized(folder: Path) -> Objects:
+def kustomized() -> Objects:
     """deploy/kustomize with its components."""
-    folder.joinpath("kustomization.yaml").write_text(
-        yaml.safe_dump(
-            {
-                "resources": [relative(folder, "deploy/kustomize")],
-                "components": [relative(folder, component) for component in COMPONENTS],
-            }
-        )
-    )
-    command = [str(KUBECTL), "kustomize", str(folder)]
-    found = by_name(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = by_name(overlay(*COMPONENTS, resources=["deploy/kustomize"]))
     del found["Namespace", "", NAMESPACE]  # which `helm install --create-namespace` makes
     return found
-
-
-def relative(folder: Path, to: str) -> str:
-    return "/".join([*[".."] * (len(folder.parts) - 1), *(ROOT / to).parts[1:]])
 
 
 def without_what_differs(item: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +66,8 @@ def without_what_differs(item: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
-def test_it_installs_what_the_manifests_for_kustomize_install(tmp_path: Path) -> None:
-    expected = {key: without_what_differs(item) for key, item in kustomized(tmp_path).items()}
+def test_it_installs_what_the_manifests_for_kustomize_install() -> None:
+    expected = {key: without_what_differs(item) for key, item in kustomized().items()}
     found = {key: without_what_differs(item) for key, item in chart(*ALL_OF_IT).items()}
     assert found.keys() == expected.keys()
     for key, item in expected.items():

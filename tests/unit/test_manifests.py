@@ -1,8 +1,6 @@
 """The manifests as `kubectl apply -k` would send them, and the locks of what goes into the image."""
 
-import os
 import re
-import subprocess
 import tomllib
 from collections.abc import Callable
 from functools import cache
@@ -12,17 +10,16 @@ import pytest
 import typer
 import yaml
 
-from cluster_support import KUBECTL, ROOT
+import kustomize_support
+from cluster_support import ROOT
+from kustomize_support import overlay
 from periodic_sync.cli.server import server as server_command
 from periodic_sync.controller.operator import LEASE_NAME
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
-@cache
-def rendered(folder: str) -> list[dict[str, Any]]:
-    done = subprocess.run([str(KUBECTL), "kustomize", ROOT / folder], capture_output=True, text=True, check=True)
-    return list(yaml.safe_load_all(done.stdout))
+rendered = cache(kustomize_support.rendered)
 
 
 def the(kind: str, name: str, folder: str = "deploy/kustomize") -> dict[str, Any]:
@@ -177,21 +174,6 @@ def test_roles_of_callers_grant_subresources_only_and_nothing_that_kubernetes_it
     assert resources <= {f"syncpolicies/{name}" for name in ("users", "activity", "sync", "tokens", "why", "events")}
 
 
-def overlay(*components: str, namespace: str = "periodic-sync") -> list[dict[str, Any]]:
-    """These components in a kustomization, as a person would list them."""
-    folder = ROOT / ".build" / f"overlay-{os.getpid()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "kustomization.yaml"
-    named = [f"../../deploy/kustomize/{name}" for name in components]
-    try:
-        file.write_text(yaml.safe_dump({"namespace": namespace, "components": named}))
-        done = subprocess.run([str(KUBECTL), "kustomize", folder], capture_output=True, text=True, check=True)
-    finally:
-        file.unlink()
-        folder.rmdir()
-    return list(yaml.safe_load_all(done.stdout))
-
-
 def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
     return {
         (group, resource, verb)
@@ -203,9 +185,8 @@ def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
 
 
 def test_narrowed_to_a_namespace_the_http_api_has_the_same_rights_and_only_the_reviews_everywhere() -> None:
-    found = {
-        (item["kind"], item["metadata"]["name"]): item for item in overlay("api", "api-one-namespace", namespace="shop")
-    }
+    made = overlay(API, f"{API}-one-namespace", namespace="shop")
+    found = {(item["kind"], item["metadata"]["name"]): item for item in made}
     role, everywhere = found["Role", "periodic-sync-api"], found["ClusterRole", "periodic-sync-api"]
     assert role["metadata"]["namespace"] == "shop"
     assert {resource for _, resource, _ in rights(everywhere["rules"])} == {"tokenreviews", "subjectaccessreviews"}
@@ -220,7 +201,7 @@ def test_narrowed_to_a_namespace_the_http_api_has_the_same_rights_and_only_the_r
     assert server["env"] == [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}]
 
 
-NETWORK_POLICIES = [item for item in overlay("network-policy") if item["kind"] == "NetworkPolicy"]
+NETWORK_POLICIES = overlay("deploy/kustomize/network-policy", namespace="periodic-sync")
 
 
 @pytest.mark.parametrize("policy", NETWORK_POLICIES, ids=lambda policy: policy["metadata"]["name"])

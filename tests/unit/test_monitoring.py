@@ -2,9 +2,7 @@
 entry in the runbook."""
 
 import json
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster_support import KUBECTL, ROOT
+from cluster_support import ROOT
+from kustomize_support import overlay
 from periodic_sync.telemetry import api_definitions, definitions
 from promtool import promtool
 
@@ -35,16 +34,7 @@ GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 @cache
 def component() -> dict[str, dict[str, Any]]:
     """What it adds to a kustomization, by kind, and what is for the HTTP API by name."""
-    folder = ROOT / ".build" / f"monitoring-{os.getpid()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "kustomization.yaml"
-    try:
-        file.write_text("components: [../../deploy/monitoring]\n")
-        done = subprocess.run([str(KUBECTL), "kustomize", folder], capture_output=True, text=True, check=True)
-    finally:
-        file.unlink()
-        folder.rmdir()
-    found = {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(done.stdout)}
+    found = {(item["kind"], item["metadata"]["name"]): item for item in overlay("deploy/monitoring")}
     return {kind if name == "periodic-sync" or kind == "ConfigMap" else name: it for (kind, name), it in found.items()}
 
 

@@ -1,7 +1,6 @@
 """examples/redis as `kubectl apply -k` would send it, and what `make demo` says of it."""
 
 import importlib.util
-import subprocess
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster_support import KUBECTL, ROOT
+import kustomize_support
+from cluster_support import ROOT
 from periodic_sync import __version__
 from periodic_sync.api.spec import SyncPolicySpec
 from periodic_sync.stores.redis.keys import Keys
@@ -20,8 +20,8 @@ from tasks.shell import TaskError
 
 @cache
 def rendered() -> dict[tuple[str, str], dict[str, Any]]:
-    done = subprocess.run([str(KUBECTL), "kustomize", ROOT / "examples/redis"], capture_output=True, check=True)
-    return {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(done.stdout)}
+    found = kustomize_support.rendered("examples/redis")
+    return {(item["kind"], item["metadata"]["name"]): item for item in found}
 
 
 def script() -> ModuleType:

@@ -1,25 +1,20 @@
 """The component with which a team lets the operator read its Redis URL, as a kustomization of that team renders it."""
 
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from cluster_support import KUBECTL, ROOT
+from cluster_support import ROOT
+from kustomize_support import overlay
 
 COMPONENT = ROOT / "deploy" / "kustomize" / "redis-secret"
 
 
 @pytest.fixture
-def rendered(tmp_path: Path) -> dict[str, dict[str, Any]]:
+def rendered() -> dict[str, dict[str, Any]]:
     """By kind, for a team whose namespace is team-a."""
-    component = os.path.relpath(COMPONENT, tmp_path.resolve())
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"namespace": "team-a", "components": [component]}))
-    done = subprocess.run([str(KUBECTL), "kustomize", tmp_path], capture_output=True, text=True, check=True)
-    return {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
+    return {item["kind"]: item for item in overlay("deploy/kustomize/redis-secret", namespace="team-a")}
 
 
 def test_it_is_the_right_to_get_one_secret_and_nothing_else(rendered: dict[str, dict[str, Any]]) -> None:

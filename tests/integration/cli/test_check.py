@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -15,7 +14,8 @@ import pytest
 import yaml
 
 from cli_support import periodic_sync
-from cluster_support import KUBECTL, ROOT, Kubectl
+from cluster_support import ROOT, Kubectl
+from kustomize_support import rendered
 from periodic_sync import __version__
 from periodic_sync.kube.client import KubeClient
 from periodic_sync.kube.leases import micro_time
@@ -32,10 +32,7 @@ OPERATOR_NAMESPACE = "periodic-sync"
 @pytest.fixture(scope="session")
 def manifests() -> list[dict[str, Any]]:
     """deploy/kustomize, but for the CRD, as it would be applied."""
-    done = subprocess.run(
-        [str(KUBECTL), "kustomize", ROOT / "deploy/kustomize"], capture_output=True, text=True, check=True
-    )
-    return [it for it in yaml.safe_load_all(done.stdout) if it["kind"] != "CustomResourceDefinition"]
+    return [it for it in rendered("deploy/kustomize") if it["kind"] != "CustomResourceDefinition"]
 
 
 @pytest.fixture
