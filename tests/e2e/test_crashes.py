@@ -116,10 +116,15 @@ def test_three_operators_at_once_do_no_more_than_one(crowd: Crowd, operator_with
     with operator.scaled_to(OPERATORS):
         crowd.switch(True)
         crowd.await_rounds(before + 1)
-        told = [{line["message"] for line in operator.log_of(pod)} for pod in operator.pods()]
+        eventually(lambda: _assert_several_schedule(operator), seconds=300)
         crowd.await_rest()
-    assert len([messages for messages in told if "scheduling batch" in messages]) > 1
     _assert_all_is_right(crowd)
+
+
+def _assert_several_schedule(operator: Operator) -> None:
+    """Whose claim passes is chance, and may be the same operator's for a whole round."""
+    told = [{line["message"] for line in operator.log_of(pod)} for pod in operator.pods()]
+    assert len([messages for messages in told if "scheduling batch" in messages]) > 1
 
 
 def _assert_all_is_right(crowd: Crowd) -> None:
