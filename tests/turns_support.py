@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from periodic_sync.controller.loop import Schedule
 from periodic_sync.controller.store_watch import StoreWatch
 from periodic_sync.controller.stores import open_store
 from periodic_sync.controller.turn import PolicyTurns, Services
+from periodic_sync.core.calendar import WEEKDAYS
 from periodic_sync.core.ledger import Ledger
 from periodic_sync.core.objects import PolicyRef, ledger_name, metadata
 from periodic_sync.core.transitions import SupersededError
@@ -40,8 +42,13 @@ NAMESPACES, NODES = Resource("/api/v1", "namespaces"), Resource("/api/v1", "node
 ACCOUNTS = Resource("/api/v1", "serviceaccounts")
 DEADLINE_SECONDS = 60.0
 
-# The same in market hours and outside, so that nothing depends on when the tests run.
 ROUND_THE_CLOCK: Spec = {"intervals": {"marketHours": "10m", "offHours": "10m"}}
+
+
+def market_closed_around(now: int) -> Spec:
+    """It opens days from `now` (ms) only: else some run would see it open or close, which is a change to report."""
+    far_off = datetime.fromtimestamp(now / 1000, UTC) + timedelta(days=3)
+    return {"marketHours": {"days": [WEEKDAYS[far_off.weekday()]]}}
 
 
 @dataclass
@@ -79,8 +86,9 @@ class Bench:
         self.kubelet = Kubelet(self.client, self.namespace)
 
     async def apply(self, change: Spec | None = None) -> None:
-        """Make the policy: the minimal spec, round the clock, with this change."""
-        body = policy_body(merged(spec_with(ROUND_THE_CLOCK), change or {}), name=NAME, namespace=self.namespace)
+        """Make the policy: the minimal spec with this change, the same whenever the tests run."""
+        spec = merged(spec_with(ROUND_THE_CLOCK | market_closed_around(self.now)), change or {})
+        body = policy_body(spec, name=NAME, namespace=self.namespace)
         made = await self.client.create(SYNC_POLICIES, self.namespace, body)
         self.policy = PolicyRef(self.namespace, NAME, made["metadata"]["uid"])
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from periodic_sync.api.durations import MINUTE, SECOND
+from periodic_sync.api.durations import HOUR, MINUTE, SECOND
 from periodic_sync.api.names import REQUESTED_AT_ANNOTATION, SYNC_USERS_ANNOTATION
 from periodic_sync.controller import reporting
+from periodic_sync.core.calendar import WEEKDAYS
 from periodic_sync.core.status import Findings, Status, fold
 from periodic_sync.kube.resources import SYNC_POLICIES
 from turns_support import INTERVAL, NAME, Bench, Operator
@@ -72,6 +73,19 @@ class TestWrites:
         await bench.edit(spec={"enabled": False})
         await operator.turn()
         bench.now += INTERVAL
+        assert await writes_of_a_turn(operator) == []
+
+    async def test_of_a_disabled_policy_too_it_is_written_once_that_the_market_closes(self, bench: Bench) -> None:
+        operator = await quiet(bench)
+        next_hour = bench.now // HOUR + 1
+        window = {"start": f"{(next_hour - 6) % 24:02}:00", "end": f"{next_hour % 24:02}:00", "days": WEEKDAYS}
+        await bench.edit(spec={"enabled": False, "marketHours": window})
+        await operator.turn()
+        assert (await bench.status())["isMarketHours"] is True
+        bench.now += HOUR
+        assert await writes_of_a_turn(operator) == ["PATCH status"]
+        assert (await bench.status())["isMarketHours"] is False
+        bench.now += HOUR
         assert await writes_of_a_turn(operator) == []
 
     async def test_a_turn_that_only_waits_for_jobs_writes_nothing(self, bench: Bench) -> None:
