@@ -203,6 +203,22 @@ def test_trouble_of_one_that_stood_by_is_none_when_it_leads_later() -> None:
     simulated(test)
 
 
+def test_trouble_keeps_its_first_cause_whatever_a_server_that_comes_back_says_at_first() -> None:
+    async def test(server: Server) -> None:
+        only = Operator(server, "a")
+        await until(lambda: only.works, within=1)
+        only.way.fault = lambda: "lost"
+        await asyncio.sleep(30)
+        only.way.fault = lambda: "refused"  # as an API server does while it still reads its roles
+        await asyncio.sleep(5)
+        only.way.fault = lambda: ""
+        await until(lambda: only.works, within=5)
+        assert only.trouble is not None
+        assert only.trouble.error == "lost"
+
+    simulated(test)
+
+
 def test_trouble_that_a_leader_got_over_is_not_told_after_the_next_one() -> None:
     async def test(server: Server) -> None:
         only = Operator(server, "a")

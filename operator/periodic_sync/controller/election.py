@@ -58,6 +58,7 @@ class Elector:
         self._stopping = False
         self._told_holder = ""
         self._trouble: Trouble | None = None
+        self._told_error = ""
         self._told_at = 0.0
         self.is_leading = False
         self.last_try = time.monotonic()
@@ -182,10 +183,10 @@ class Elector:
 
     def _tell_trouble(self, error: str) -> None:
         now = asyncio.get_running_loop().time()
-        is_new = self._trouble is None or self._trouble.error != error
-        self._trouble = Trouble(error, self._trouble.since if self._trouble else now)
-        if is_new or now - self._told_at > REPEAT_SECONDS:
-            self._told_at = now
+        if self._trouble is None:
+            self._trouble, self._told_error = Trouble(error, now), ""
+        if error != self._told_error or now - self._told_at > REPEAT_SECONDS:
+            self._told_error, self._told_at = error, now
             log.warning("the Lease is out of reach, trying again", extra={"lease": self._name, "error": error})
 
     def _stamp(self) -> str:

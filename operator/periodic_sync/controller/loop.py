@@ -62,7 +62,11 @@ class Scheduled(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What has kept turns from succeeding, and since when (monotonic seconds)."""
+    """What has kept turns from succeeding, and since when (monotonic seconds).
+
+    Its first error: one that follows may come of the first, or of its end, as the 403 of an API server that has only
+    just come back and not yet read its roles.
+    """
 
     error: str
     since: float
